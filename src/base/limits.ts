@@ -5,3 +5,6 @@
 
 /** Largest safe revision, version or limit from a client: int64 values beyond are clamped where they are only compared. */
 export const CLAMP_MAX = Number.MAX_SAFE_INTEGER;
+
+/** Levels of nested transactions that are decoded; deeper is malformed input. (`--max-txn-ops` refuses far earlier.) */
+export const TXN_DEPTH_MAX = 1000;

@@ -1,0 +1,135 @@
+/**
+ * etcdserverpb.InternalRaftRequest, the content of a normal log entry (frozen: on disk and between members):
+ *
+ *     [operation: tag, length, the client's request as it came]  [header(100): tag, length, { ID(1), ... }]
+ *
+ * The request is copied as received: what the log holds is what the client sent, and it is encoded once.
+ */
+import { varintSize, WireReader, wireTag, writeVarint } from "../base/varint.ts";
+import { WIRE_BYTES } from "../base/varint.ts";
+
+/** Field numbers of the operations in InternalRaftRequest. */
+export const RaftOperation = {
+  RANGE: 3,
+  PUT: 4,
+  DELETE_RANGE: 5,
+  TXN: 6,
+  COMPACTION: 7,
+  LEASE_GRANT: 8,
+  LEASE_REVOKE: 9,
+  ALARM: 10,
+  LEASE_CHECKPOINT: 11,
+  CLUSTER_VERSION_SET: 1300,
+  CLUSTER_MEMBER_ATTR_SET: 1301,
+  DOWNGRADE_INFO_SET: 1302,
+} as const;
+
+const FIELD_ID = 1;
+const FIELD_HEADER = 100;
+const TWO_48 = 2 ** 48;
+
+/**
+ * A request id as etcd makes them: 16 bits of the member's id, then 48 bits of time and counter. Two numbers instead of a
+ * bigint, since every write carries one.
+ */
+export interface RequestId {
+  /** The low 16 bits of the member id. */
+  readonly member: number;
+  /** 48 bits. */
+  readonly sequence: number;
+}
+
+export interface RaftRequest {
+  /** A RaftOperation, or another field number that this version does not know; 0 when there is none. */
+  operation: number;
+  /** The operation's message, a view of the entry. */
+  body: Uint8Array;
+  member: number;
+  sequence: number;
+}
+
+/** Encodes one entry. Only the id of the header is written: user and auth revision come with access control. */
+export function encodeRaftRequest(operation: number, body: Uint8Array, id: RequestId): Uint8Array {
+  const operationTag = wireTag(operation, WIRE_BYTES);
+  const idSize = requestIdSize(id);
+  const size = varintSize(operationTag) + varintSize(body.length) + body.length + 2 + 1 + 1 + idSize;
+  const bytes = new Uint8Array(size);
+  let offset = writeVarint(bytes, 0, operationTag);
+  offset = writeVarint(bytes, offset, body.length);
+  bytes.set(body, offset);
+  offset = writeVarint(bytes, offset + body.length, wireTag(FIELD_HEADER, WIRE_BYTES));
+  bytes[offset++] = 1 + idSize;
+  bytes[offset++] = wireTag(FIELD_ID, 0);
+  writeRequestId(bytes, offset, id);
+  return bytes;
+}
+
+/** Decodes one entry. Throws WireError when it is not an InternalRaftRequest. */
+export function decodeRaftRequest(bytes: Uint8Array): RaftRequest {
+  const reader = new WireReader(bytes);
+  const request: RaftRequest = { operation: 0, body: bytes, member: 0, sequence: 0 };
+  for (let tag = reader.nextTag(); tag !== 0; tag = reader.nextTag()) {
+    const field = tag >>> 3;
+    if (field === FIELD_HEADER) readHeader(reader, request);
+    else if ((tag & 7) === WIRE_BYTES) {
+      request.operation = field;
+      request.body = reader.view();
+    } else reader.skip(tag);
+  }
+  return request;
+}
+
+function readHeader(outer: WireReader, request: RaftRequest): void {
+  const length = outer.length();
+  const end = outer.position + length;
+  const bytes = outer.bytes;
+  let position = outer.position;
+  outer.position = end;
+  // The common form, exactly as written above, without building a bigint.
+  if (position < end && bytes[position] === wireTag(FIELD_ID, 0)) {
+    position++;
+    let low = 0;
+    let scale = 1;
+    let high = 0;
+    for (let shift = 0; position < end && shift < 70; shift += 7) {
+      const byte = bytes[position++];
+      const bits = byte & 0x7f;
+      if (shift < 42) {
+        low += bits * scale;
+        scale *= 128;
+      } else if (shift === 42) {
+        low += (bits & 0x3f) * scale;
+        high = bits >>> 6;
+      } else high += bits * 2 ** (shift - 48);
+      if (byte < 0x80) break;
+    }
+    request.sequence = low;
+    request.member = high % 65536;
+  }
+}
+
+function requestIdSize(id: RequestId): number {
+  // 48 bits take at most 7 bytes; with the member's 16 bits on top, up to 10.
+  if (id.member === 0) return varintSize(id.sequence);
+  let high = id.member * 64 + Math.floor(id.sequence / (TWO_48 / 64));
+  let size = 6;
+  do {
+    high = Math.floor(high / 128);
+    size++;
+  } while (high > 0);
+  return size;
+}
+
+function writeRequestId(target: Uint8Array, offset: number, id: RequestId): number {
+  if (id.member === 0) return writeVarint(target, offset, id.sequence);
+  // Six groups of seven bits from the sequence; then its top six bits with the member's sixteen above them.
+  const boundary = TWO_48 / 64;
+  const top = Math.floor(id.sequence / boundary);
+  let low = id.sequence - top * boundary;
+  for (let i = 0; i < 6; i++) {
+    const quotient = Math.floor(low / 128);
+    target[offset++] = (low - quotient * 128) | 0x80;
+    low = quotient;
+  }
+  return writeVarint(target, offset, id.member * 64 + top);
+}
