@@ -8,3 +8,156 @@ export const CLAMP_MAX = Number.MAX_SAFE_INTEGER;
 
 /** Levels of nested transactions that are decoded; deeper is malformed input. (`--max-txn-ops` refuses far earlier.) */
 export const TXN_DEPTH_MAX = 1000;
+
+// rpc/http2: what one connection, and all connections together, may make the server hold or do.
+
+/** Bytes that all connections of a server may have buffered; above it a call is answered RESOURCE_EXHAUSTED and new streams are refused. */
+export const RPC_BUFFERED_BYTES_MAX = 256 * 1024 * 1024;
+/** What an open stream counts in that budget beside its buffers, so that streams without number are bounded too. */
+export const HTTP2_STREAM_COST = 1024;
+/** Streams open at once on a connection unless the operator says otherwise; one more is refused (REFUSED_STREAM). */
+export const HTTP2_CONCURRENT_STREAMS_MAX = 0xffff_ffff;
+/** Size of a request's header list (grpc-go: 16 MiB); above it the stream is reset (FRAME_SIZE_ERROR, as grpc-go does). */
+export const HTTP2_HEADER_LIST_SIZE_MAX = 256 * 1024;
+/** Size of a header block as it arrives, coded; above it the connection ends (ENHANCE_YOUR_CALM), as its header table is lost. */
+export const HTTP2_HEADER_BLOCK_SIZE_MAX = 256 * 1024;
+/** CONTINUATION frames of one header block; one more ends the connection (ENHANCE_YOUR_CALM). */
+export const HTTP2_CONTINUATION_FRAMES_MAX = 64;
+/** What a client may send on a stream before the handler has taken it; it waits for WINDOW_UPDATE. */
+export const HTTP2_STREAM_WINDOW_SIZE = 1024 * 1024;
+/** The same for all streams of a connection. */
+export const HTTP2_CONNECTION_WINDOW_SIZE = 8 * 1024 * 1024;
+/** Largest integer in a header block (RFC 7541, section 5.1): larger ones end the connection (COMPRESSION_ERROR). */
+export const HPACK_INTEGER_MAX = 0x0fff_ffff;
+/** Header blocks remembered for a connection, and the size up to which one is; when full all are forgotten. */
+export const HPACK_CACHED_BLOCKS_MAX = 64;
+export const HPACK_CACHED_BLOCK_SIZE_MAX = 128;
+/** Output buffers kept for reuse by a server; more are left to the garbage collector. */
+export const HTTP2_OUTPUT_BUFFERS_KEPT_MAX = 64;
+export const HTTP2_OUTPUT_BUFFER_SIZE = 64 * 1024;
+/** Written to one connection in one turn of the event loop; the rest follows in later turns. */
+export const HTTP2_TURN_WRITE_MAX = 256 * 1024;
+/** One stream's share of a connection before the next stream's turn comes. */
+export const HTTP2_SLICE_SIZE = 16 * 1024;
+/** A message up to this size goes straight to an idle connection's output; larger ones take their turns. */
+export const HTTP2_DIRECT_WRITE_MAX = 64 * 1024;
+/** Output waiting for the socket above which a connection is no longer read: a client that does not read may not ask either. */
+export const HTTP2_OUTPUT_BACKLOG_MAX = 256 * 1024;
+/** Milliseconds spent on one connection's input in a turn; the rest is read in a later turn. */
+export const HTTP2_TURN_READ_MS = 5;
+/**
+ * Frames that cost the server work and serve no call (PING, SETTINGS, PRIORITY, empty DATA, our own errors): a connection
+ * starts with this credit, regains so much a second and for each call; without credit it ends (ENHANCE_YOUR_CALM).
+ */
+export const HTTP2_CONTROL_CREDIT_MAX = 10_000;
+export const HTTP2_CONTROL_CREDIT_PER_SECOND = 1000;
+export const HTTP2_CONTROL_CREDIT_PER_CALL = 4;
+/** What a SETTINGS frame or an error costs of it; the others cost 1. */
+export const HTTP2_CONTROL_COST_HIGH = 10;
+/** Streams that the client reset before any answer: credit and regain a second; without credit the connection ends (ENHANCE_YOUR_CALM). */
+export const HTTP2_RESET_CREDIT_MAX = 10_000;
+export const HTTP2_RESET_CREDIT_PER_SECOND = 1000;
+/** Closed streams remembered, to tell late frames from invalid ones; frames for older ones count as late. */
+export const HTTP2_CLOSED_STREAMS_KEPT = 128;
+/** A connection without preface and SETTINGS after so long is dropped. */
+export const HTTP2_PREFACE_TIMEOUT_MS = 20_000;
+/** From the first GOAWAY of a drain to the second, if the client does not answer the ping between them. */
+export const HTTP2_DRAIN_PING_TIMEOUT_MS = 1000;
+/** How long a connection that we ended waits for the client to end it too, so that it can read our last words. */
+export const HTTP2_LINGER_MS = 1000;
+/** A stream's queue above which `send` asks the sender to hold back, and the size at which it may go on. */
+export const HTTP2_SEND_HIGH_WATER = 256 * 1024;
+export const HTTP2_SEND_LOW_WATER = 64 * 1024;
+/** A queue that the client's window has not let move for so long is dropped with its stream (CANCEL), unless it is a stream of messages. */
+export const HTTP2_REPLY_STALL_MS = 5 * 60_000;
+
+// rpc/grpc
+
+/** Size up to which a message is compressed in one go; larger ones are sent as they are, which gRPC allows for each message. */
+export const GRPC_COMPRESSED_MESSAGE_MAX = 1024 * 1024;
+/** First allocation for a message that spans frames; it doubles as bytes really arrive, whatever size the client announced. */
+export const GRPC_MESSAGE_BUFFER_FIRST = 16 * 1024;
+
+/**
+ * Work done in one step of a resumable job, in the store's units (about 0.2 us each, so a step takes about a
+ * millisecond): then ticks, appends and other requests get their turn.
+ */
+export const JOB_STEP_BUDGET = 4096;
+
+/** Up to this many bytes of records are copied into a response at once; more stay in the store until they can be sent. */
+export const RESPONSE_COPY_SIZE_MAX = 64 * 1024;
+
+/** Committed entries that wait to be applied; with more, new proposals are answered "too many requests" (as etcd). */
+export const UNAPPLIED_ENTRIES_MAX = 5000;
+
+/** Bytes of proposals queued for the next append; beyond it new ones are answered "too many requests". */
+export const PROPOSALS_SIZE_MAX = 256 * 1024 * 1024;
+
+/** Bytes of committed entries that raft hands out at once. */
+export const COMMITTED_SIZE_MAX = 16 * 1024 * 1024;
+
+/** Bytes of applied entries kept in memory for followers; older ones go even before their count is reached. */
+export const LOG_MEMORY_SIZE_MAX = 64 * 1024 * 1024;
+
+/** Milliseconds after which a turn of the member's loop stops taking up more work and lets others run. */
+export const TURN_MS_MAX = 3;
+
+/**
+ * Log: bytes of one physical write. A larger append is split, each part durable before the next begins; so what an
+ * interrupted write leaves behind is never longer, and recovery refuses what is.
+ */
+export const WAL_WRITE_SIZE_MAX = 8 << 20;
+
+/** Log: bytes of the encoding buffer that are kept between appends. A larger append allocates, and lets go after. */
+export const WAL_BUFFER_SIZE = 1 << 20;
+
+/** Log: bytes of records that need no sync (commit indexes) waiting for the next append. More are written at once. */
+export const WAL_UNSYNCED_SIZE_MAX = 128 << 10;
+
+/** Log: bytes read at a time on start; between two reads the event loop runs. Grows for a record that is larger. */
+export const WAL_READ_BLOCK_SIZE = 4 << 20;
+
+// cli/log
+
+/** Lines of one level and message written in one second; of those beyond, one in LOG_SAMPLE_THEREAFTER is (zap's figures, as etcd sets them). */
+export const LOG_SAMPLE_FIRST = 100;
+export const LOG_SAMPLE_THEREAFTER = 100;
+/** Messages whose lines are counted; when full, all counts start again, so that at worst more is written. */
+export const LOG_SAMPLE_MESSAGES_MAX = 4096;
+/** Tries, a millisecond apart, to write a line to an output that takes no more; then lines are dropped and counted until it does. */
+export const LOG_WRITE_TRIES = 20;
+
+/** Leases that one second revokes (etcd's rate). When more expire together, a new primary spreads them over later seconds. */
+export const LEASE_REVOKES_PER_SECOND = 1000;
+/** Expired leases taken in one round; the rest waits for the next round, half a second later. */
+export const LEASE_EXPIRED_MAX = LEASE_REVOKES_PER_SECOND / 2;
+/** Remaining times proposed in one entry; the rest goes into the next entry. */
+export const LEASE_CHECKPOINTS_MAX = 1000;
+
+// io/rpc_local, rpc/connect and http: calls that do not come through the HTTP/2 engine.
+
+/** Bytes a handler may queue on a streaming call from code; above it `send` returns false until the caller has taken enough. */
+export const LOCAL_STREAM_HIGH_WATER = 1024 * 1024;
+/** The handler is told to go on below this. */
+export const LOCAL_STREAM_LOW_WATER = 256 * 1024;
+
+/**
+ * The store's slabs (src/mvcc): buffers of this size hold the records. A full one is followed by the next; how many there
+ * may be is decided by the quota (`--quota-backend-bytes`), not here.
+ */
+export const SLAB_SIZE = 4 * 1024 * 1024;
+
+/** A record above this gets a buffer of its own instead of leaving the end of a slab unused (at most an eighth). */
+export const LARGE_RECORD_SIZE = SLAB_SIZE / 8;
+
+/** Empty slabs kept for reuse; those freed above go back to the system at once. */
+export const SLAB_POOL_MAX = 8;
+
+/** Rows of the history per chunk; a full one is followed by the next. Ids inside a chunk fit in 16 bits. */
+export const HISTORY_CHUNK_ROWS = 16384;
+
+/** Keys or children of a node of the key index; a full one is split. */
+export const INDEX_NODE_KEYS = 64;
+
+/** Compaction hashes remembered for HashKV, as in etcd; of more, those of the smallest revisions are forgotten. */
+export const COMPACTION_HASHES_MAX = 10;

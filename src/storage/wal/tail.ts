@@ -1,0 +1,233 @@
+/**
+ * What may lie behind the last valid record of the last segment.
+ *
+ * A crash interrupts at most one physical write, of at most WAL_WRITE_SIZE_MAX bytes, whose sync had not been reported.
+ * Of its 512-byte sectors each may or may not have reached the disk, in any order; a sector that did not reads as zeros,
+ * because segments are preallocated. What such a write left is a *torn tail*: nothing in it was ever acknowledged, so it
+ * is cut. Everything else is damage to data that may have been acknowledged, and is refused. etcd takes any record with
+ * a zero sector in it for torn; here the tail must be explained by a lost sector completely:
+ *
+ * 1. where the length word is lost, the rest of its sector is lost with it;
+ * 2. where it is there, the record's own header must agree with it, and a whole sector of the record must be missing
+ *    (lost, or beyond the end of the file);
+ * 3. nothing lies further behind the lost sector than one write reaches;
+ * 4. no later write happened. One that did would show: a commit index is written to the log only by an append after the
+ *    one that carried the entry, or at the very end of that one (a follower learning both at once). So a hard state that
+ *    commits what was lost, with anything behind it, means that the lost bytes had been durable.
+ *
+ * What cannot be told apart from a torn tail is a whole sector of the very last write turned into zeros afterwards.
+ */
+
+import { updateCrc32c } from "../../base/crc32c.ts";
+import { WAL_WRITE_SIZE_MAX } from "../../base/limits.ts";
+import type { File } from "../../io/disk.ts";
+import { damage } from "./error.ts";
+import { FRAME_SIZE, paddingSize, RecordReader, RecordType } from "./record.ts";
+
+/** What a disk writes whole or not at all. */
+const SECTOR_SIZE = 512;
+const SCAN_BLOCK_SIZE = 1 << 20;
+
+/** Where the valid records ended, and why. */
+export interface TailPosition {
+  readonly path: string;
+  readonly file: File;
+  /** End of the last valid record. */
+  readonly offset: number;
+  /** Size of the file. */
+  readonly size: number;
+  /** What is wrong at `offset`; undefined for a length word of zero or the end of the file. */
+  readonly found: string | undefined;
+  /** Index of the entry that would come next. */
+  readonly nextIndex: number;
+}
+
+/** Returns where the bytes of a torn tail end, or undefined if there are only zeros. Throws WalError for anything else. */
+export async function judgeTail(position: TailPosition): Promise<number | undefined> {
+  const { path, file, offset, size, found } = position;
+  const dataEnd = await findDataEnd(file, offset, size);
+  if (dataEnd === offset) return undefined;
+
+  // With some zeros behind, so that a header at the very end can be looked at.
+  const tail = new Uint8Array(dataEnd - offset + 3 * FRAME_SIZE);
+  await readFully(file, tail.subarray(0, dataEnd - offset), offset);
+  const lost = found === undefined ? lostLengthWord(path, tail, offset) : lostSector(path, tail, offset, size, found);
+  if (dataEnd - lost > WAL_WRITE_SIZE_MAX) {
+    throw damage(path, lost, `zeros where the log goes on until byte ${dataEnd}, too far for one interrupted write`);
+  }
+  const proof = findLaterWrite(tail, found === undefined ? FRAME_SIZE : frameSize(tail, 0), position.nextIndex);
+  if (proof !== undefined) {
+    throw damage(
+      path,
+      offset,
+      `no valid record, but the hard state at byte ${offset + proof} commits entry ${position.nextIndex} or later ` +
+        "and is followed by more, so this was not an interrupted write",
+    );
+  }
+  return dataEnd;
+}
+
+/** Throws unless everything from `offset` on is zeros: what is behind the end of a segment that is not the last. */
+export async function requireZeros(path: string, file: File, offset: number, size: number): Promise<void> {
+  const dataEnd = await findDataEnd(file, offset, size);
+  if (dataEnd !== offset) throw damage(path, dataEnd - 1, "data behind the end of a segment that has a successor");
+}
+
+/** Rule 1. Returns the offset of the lost sector. */
+function lostLengthWord(path: string, tail: Uint8Array, offset: number): number {
+  const sectorEnd = SECTOR_SIZE - offset % SECTOR_SIZE;
+  const data = firstNonZero(tail, 0, Math.min(sectorEnd, tail.length));
+  if (data !== -1) throw damage(path, offset + data, "data behind the end of the log");
+  return offset;
+}
+
+/** Rule 2. Returns the offset of the first lost sector. */
+function lostSector(path: string, tail: Uint8Array, offset: number, size: number, found: string): number {
+  const available = size - offset;
+  if (available < FRAME_SIZE) return size;
+  const total = frameSize(tail, 0);
+  // The first sector boundary behind the length word splits the record's bytes as the disk does.
+  let start = FRAME_SIZE;
+  let lost = -1;
+  while (start < total && start < available && lost === -1) {
+    const boundary = start + SECTOR_SIZE - (offset + start) % SECTOR_SIZE;
+    const end = Math.min(boundary, total, available);
+    if (firstNonZero(tail, Math.min(start, tail.length), Math.min(end, tail.length)) === -1) lost = start;
+    start = end;
+  }
+  if (lost === -1 && total > available) lost = available;
+  if (lost === -1) throw damage(path, offset, found);
+  // The header can only be judged if its sector is there.
+  if (lost !== FRAME_SIZE && !hasConsistentHeader(tail, total)) throw damage(path, offset, found);
+  return offset + lost;
+}
+
+/** Length word, payload and padding as the length word at `at` says; NaN where no writer writes such a word. */
+function frameSize(tail: Uint8Array, at: number): number {
+  if (at + 3 * FRAME_SIZE > tail.length) return NaN;
+  const payload = tail[at] + tail[at + 1] * 0x100 + tail[at + 2] * 0x10000 + tail[at + 3] * 0x1000000;
+  const padding = paddingSize(payload);
+  const isPossible = payload > 0 && payload < 0x80000000 && tail[at + 4] === 0 && tail[at + 5] === 0 &&
+    tail[at + 6] === 0 && tail[at + 7] === (padding === 0 ? 0 : 0x80 | padding);
+  return isPossible ? FRAME_SIZE + payload + padding : NaN;
+}
+
+/** Whether the type and the sizes at the head of the record at 0 fit a frame of `total` bytes. */
+function hasConsistentHeader(tail: Uint8Array, total: number): boolean {
+  const header = parseHeader(tail, 0);
+  return header !== undefined && header.total === total;
+}
+
+interface Header {
+  readonly type: number;
+  readonly crc: number;
+  readonly dataStart: number;
+  readonly dataEnd: number;
+  /** Frame, payload and padding. */
+  readonly total: number;
+}
+
+/** The record header at `at`; the data itself may lie beyond the tail. Undefined if it is none. */
+function parseHeader(tail: Uint8Array, at: number): Header | undefined {
+  const total = frameSize(tail, at);
+  if (Number.isNaN(total)) return undefined;
+  let next = at + FRAME_SIZE;
+  const type = tail[next + 1];
+  if (tail[next] !== 0x08 || type < RecordType.METADATA || type > RecordType.SNAPSHOT || tail[next + 2] !== 0x10) {
+    return undefined;
+  }
+  next += 3;
+  let crc = 0;
+  let scale = 1;
+  let byte = 0x80;
+  for (let i = 0; i < 5 && byte >= 0x80; i++, scale *= 128) {
+    byte = tail[next++];
+    crc += (byte & 0x7f) * scale;
+  }
+  let dataSize = 0;
+  if (type !== RecordType.CRC) {
+    if (tail[next++] !== 0x1a) return undefined;
+    scale = 1;
+    byte = 0x80;
+    for (let i = 0; i < 5 && byte >= 0x80; i++, scale *= 128) {
+      byte = tail[next++];
+      dataSize += (byte & 0x7f) * scale;
+    }
+  }
+  const payload = next + dataSize - at - FRAME_SIZE;
+  if (FRAME_SIZE + payload + paddingSize(payload) !== total) return undefined;
+  return { type, crc, dataStart: next, dataEnd: next + dataSize, total };
+}
+
+/**
+ * Rule 4: the position in `tail` of a hard state that commits `nextIndex` and is followed by another record, or
+ * undefined. Records behind a hole are recognised by two in a row whose checksums link.
+ */
+function findLaterWrite(tail: Uint8Array, start: number, nextIndex: number): number | undefined {
+  const reader = new RecordReader();
+  let at = Number.isNaN(start) ? FRAME_SIZE : start;
+  while (at < tail.length) {
+    const header = parseHeader(tail, at);
+    const follower = header === undefined ? undefined : parseHeader(tail, at + header.total);
+    if (header === undefined || follower === undefined || !isLinked(tail, header, follower)) {
+      at += FRAME_SIZE;
+      continue;
+    }
+    if (header.type === RecordType.STATE && commitOf(reader, tail, header) >= nextIndex) return at;
+    at += header.total;
+  }
+  return undefined;
+}
+
+function isLinked(tail: Uint8Array, header: Header, follower: Header): boolean {
+  if (follower.dataEnd > tail.length) return false;
+  return updateCrc32c(header.crc, tail, follower.dataStart, follower.dataEnd) === follower.crc;
+}
+
+function commitOf(reader: RecordReader, tail: Uint8Array, header: Header): number {
+  try {
+    return reader.state(tail, header.dataStart, header.dataEnd).commit;
+  } catch {
+    // Not a hard state after all: the bytes of some value.
+    return -1;
+  }
+}
+
+/** The end of the last byte that is not zero in `[offset, size)`; `offset` if there is none. */
+async function findDataEnd(file: File, offset: number, size: number): Promise<number> {
+  const block = new Uint8Array(SCAN_BLOCK_SIZE);
+  let dataEnd = offset;
+  for (let position = offset; position < size; position += block.length) {
+    const part = block.subarray(0, Math.min(block.length, size - position));
+    await readFully(file, part, position);
+    const last = lastNonZero(part);
+    if (last !== -1) dataEnd = position + last + 1;
+  }
+  return dataEnd;
+}
+
+export async function readFully(file: File, target: Uint8Array, position: number): Promise<void> {
+  let count = 0;
+  while (count < target.length) {
+    const read = await file.read(target.subarray(count), position + count);
+    if (read === 0) throw damage(file.path, position + count, "the file ends while it is read");
+    count += read;
+  }
+}
+
+function firstNonZero(bytes: Uint8Array, start: number, end: number): number {
+  for (let i = start; i < end; i++) if (bytes[i] !== 0) return i;
+  return -1;
+}
+
+function lastNonZero(bytes: Uint8Array): number {
+  // Four bytes at a time: a whole preallocated segment is looked at on every start.
+  const words = new Int32Array(bytes.buffer, 0, bytes.length >>> 2);
+  for (let i = bytes.length - 1; i >= words.length * 4; i--) if (bytes[i] !== 0) return i;
+  let word = words.length - 1;
+  while (word >= 0 && words[word] === 0) word--;
+  if (word < 0) return -1;
+  let last = word * 4 + 3;
+  while (bytes[last] === 0) last--;
+  return last;
+}
