@@ -47,11 +47,14 @@ export const HTTP2_OUTPUT_BACKLOG_MAX = 256 * 1024;
 export const HTTP2_TURN_READ_MS = 5;
 /**
  * Frames that cost the server work and serve no call (PING, SETTINGS, PRIORITY, empty DATA, our own errors): a connection
- * starts with this credit, regains so much a second and for each call; without credit it ends (ENHANCE_YOUR_CALM).
+ * starts with this credit, regains so much a second, for each call, and 1 for each DATA frame either way (grpc-go pings
+ * while it receives, to measure the line); without credit it ends (ENHANCE_YOUR_CALM).
  */
 export const HTTP2_CONTROL_CREDIT_MAX = 10_000;
 export const HTTP2_CONTROL_CREDIT_PER_SECOND = 1000;
 export const HTTP2_CONTROL_CREDIT_PER_CALL = 4;
+/** WINDOW_UPDATEs by less cost credit too; larger ones are bounded by what we sent, as windows end at 2^31 - 1. */
+export const HTTP2_WINDOW_UPDATE_FREE_MIN = 1024;
 /** What a SETTINGS frame or an error costs of it; the others cost 1. */
 export const HTTP2_CONTROL_COST_HIGH = 10;
 /** Streams that the client reset before any answer: credit and regain a second; without credit the connection ends (ENHANCE_YOUR_CALM). */

@@ -1,0 +1,14 @@
+/**
+ * The command: what the operator asked for, checked, and then a server or an answer on the terminal.
+ *
+ * Knows nothing of requests or data; `serve` is the one place where the parts of a member are put together.
+ *
+ * Invariants
+ * 1. No setting is accepted and ignored: what is not built yet refuses to start, by name.
+ * 2. What goes wrong before a server runs is one line that says what to do, and a non-zero exit code: 2 where Go's flag
+ *    package would give it, 1 otherwise.
+ *
+ * Read in this order: flags/, urls, config, log/, command, data_directory, serve, signals, banner, version.
+ */
+
+export { run } from "./command.ts";
