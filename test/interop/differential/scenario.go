@@ -99,17 +99,16 @@ func (e *executor) leaseServerID(s *step) {
 // at the first compaction's revision, whose kept hash still covers what it removed. What watchers saw is only counted.
 func (e *executor) compactAway(s *step) {
 	e.discarding = true
-	if err := e.drain(s); err != nil {
-		e.report(s, e.operations, err.Error(), [2]answer{})
+	for range 2 {
+		// Compacted at a revision that all watchers have passed.
+		if err := e.drain(s); err != nil {
+			e.report(s, e.operations, err.Error(), [2]answer{})
+			break
+		}
+		e.tainted[e.compacted] = true
+		e.ask(s, "/etcdserverpb.KV/Compact", &pb.CompactionRequest{Revision: e.drained, Physical: true})
 	}
 	e.discarding = false
-	for range 2 {
-		reply := e.ask(s, "/etcdserverpb.KV/Put", &pb.PutRequest{Key: []byte("compact-away")})
-		if r, ok := reply.message.(*pb.PutResponse); ok {
-			e.tainted[e.compacted] = true
-			e.ask(s, "/etcdserverpb.KV/Compact", &pb.CompactionRequest{Revision: r.Header.Revision, Physical: true})
-		}
-	}
 }
 
 // leaseShort grants TTLs below the minimum and revokes before anything can expire.

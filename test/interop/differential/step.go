@@ -169,6 +169,7 @@ type executor struct {
 	failures    map[string]int
 	compacted   int64          // the last compaction's revision, -1 before the first
 	tainted     map[int64]bool // revisions whose kept hash covers what differs by design
+	drained     int64          // the revision of the last drain's sentinel
 	nextStream  int
 	discarding  bool // watch logs are compared by length alone, after a scenario whose keys or leases differ by design
 

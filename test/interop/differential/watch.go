@@ -269,6 +269,7 @@ func (e *executor) drain(s *step) error {
 		return fmt.Errorf("the sentinel could not be put: %s", reply.summary())
 	}
 	revision := reply.message.(*pb.PutResponse).Header.Revision
+	e.drained = revision
 	for _, number := range e.openStreams() {
 		streams, _ := e.streamPair(number)
 		if err := e.drainStream(s, number, streams, revision); err != nil {
