@@ -1,0 +1,156 @@
+import { expect, test } from "bun:test";
+import { checkBootstrap, type Config, initialMembers, makeConfig } from "../../src/cli/config.ts";
+import { parseArguments, readEnvironment, readFileSettings, Settings } from "../../src/cli/flags/mod.ts";
+
+function configOf(args: string[], defaultHost?: string): Config {
+  const settings = new Settings();
+  expect(parseArguments(args, settings)).toEqual({ kind: "parsed", rest: [] });
+  return makeConfig(settings, defaultHost);
+}
+
+test("without settings it is etcd's single member on this machine", () => {
+  const config = configOf([]);
+  expect(config.name).toBe("default");
+  expect(config.dataDir).toBe("default.etcd");
+  expect(config.memberDir).toBe("default.etcd/member");
+  expect(config.walDir).toBe("default.etcd/member/wal");
+  expect(config.isWalDirDedicated).toBe(false);
+  expect(config.listenClientUrls.map((url) => url.text)).toEqual(["http://localhost:2379"]);
+  expect(initialMembers(config)).toEqual([{ name: "default", peerUrls: ["http://localhost:2380"] }]);
+  expect(config.maxRequestBytes).toBe(1572864);
+  expect(config.watchProgressNotifyIntervalMs).toBe(600_000);
+  expect(config.compactionBatchLimit).toBe(1000);
+  expect(config.compactionSleepIntervalMs).toBe(10);
+  expect(config.logFormat).toBe("auto");
+  expect(Object.isFrozen(config)).toBe(true);
+  expect(() => checkBootstrap(config)).not.toThrow();
+});
+
+test("a name alone names the data directory and the member of the initial cluster", () => {
+  const config = configOf(["--name=a"]);
+  expect(config.dataDir).toBe("a.etcd");
+  expect(config.initialCluster).toBe("a=http://localhost:2380");
+  expect(() => checkBootstrap(config)).not.toThrow();
+});
+
+test("the log may live in a directory of its own", () => {
+  const config = configOf(["--data-dir=/d", "--wal-dir=/w"]);
+  expect([config.walDir, config.isWalDirDedicated]).toEqual(["/w", true]);
+});
+
+test("a member that listens on every address advertises one that others can reach", () => {
+  const config = configOf(["--listen-peer-urls=http://0.0.0.0:1234", "--name=a"], "10.0.0.7");
+  expect(config.initialAdvertisePeerUrls.map((url) => url.text)).toEqual(["http://10.0.0.7:1234"]);
+  expect(config.initialCluster).toBe("a=http://10.0.0.7:1234");
+});
+
+test("keepalive times of zero are grpc-go's defaults", () => {
+  const config = configOf([
+    "--grpc-keepalive-min-time=0",
+    "--grpc-keepalive-interval=0",
+    "--grpc-keepalive-timeout=1s",
+  ]);
+  expect([config.grpcKeepaliveMinTimeMs, config.grpcKeepaliveIntervalMs, config.grpcKeepaliveTimeoutMs])
+    .toEqual([300_000, 7_200_000, 20_000]);
+});
+
+test("what etcd refuses is refused in its words", () => {
+  const cases: [string[], string][] = [
+    [
+      ["--listen-client-urls=http://127.0.0.1:1"],
+      "--advertise-client-urls is required when --listen-client-urls is set explicitly",
+    ],
+    [
+      ["--listen-client-urls=http://example.com:1", "--advertise-client-urls=http://x:1"],
+      "expected IP in URL for binding (http://example.com:1)",
+    ],
+    [
+      ["--advertise-client-urls=http://:1"],
+      '--advertise-client-urls "http://:1" must be in the format "host:port", "unix:/path/to/socket" or ' +
+      '"unixs:/path/to/socket" (unexpected empty host (http://:1))',
+    ],
+    [
+      ["--initial-advertise-peer-urls=http://:1"],
+      '--initial-advertise-peer-urls "http://:1" must be "host:port" (unexpected empty host (http://:1))',
+    ],
+    [["--heartbeat-interval=0"], "--heartbeat-interval must be >0 (set to 0ms)"],
+    [["--election-timeout=0"], "--election-timeout must be >0 (set to 0ms)"],
+    [
+      ["--heartbeat-interval=1000"],
+      "--election-timeout[1000ms] should be at least as 5 times as --heartbeat-interval[1000ms]",
+    ],
+    [["--election-timeout=60000"], "--election-timeout[60000ms] is too long, and should be set less than 50000ms"],
+    [["--logger=capnslog2"], 'unknown logger option "capnslog2"'],
+    [["--log-level=loud"], 'unrecognized level: "loud"'],
+    [["--log-format=xml"], "unknown log format: xml, supported values json, console"],
+    [["--log-outputs=default,stdout"], 'multi logoutput for "default" is not supported yet'],
+    [["--auto-compaction-mode=x"], 'unknown auto-compaction-mode "x"'],
+    [["--discovery-token=x"], "both --discovery-token and --discovery-endpoints must be set"],
+    [["--compact-hash-check-time=0"], "--compact-hash-check-time must be >0 (set to 0s)"],
+    [["--tls-min-version=TLS1.1"], 'unexpected TLS version "TLS1.1" (must be one of: TLS1.2, TLS1.3)'],
+    [
+      ["--tls-min-version=TLS1.3", "--tls-max-version=TLS1.2"],
+      "min version (TLS1.3) is greater than max version (TLS1.2)",
+    ],
+    [
+      ["--discovery-fallback=proxy"],
+      'v2 proxy is deprecated, and --discovery-fallback can\'t be configured as "proxy"',
+    ],
+    [
+      ["--initial-cluster=default=foo"],
+      "error setting up initial cluster: URL scheme must be http, https, unix, or unixs: foo",
+    ],
+  ];
+  for (const [args, message] of cases) expect(() => configOf(args)).toThrow(message);
+});
+
+test("a flag whose feature is not built refuses to start, by name", () => {
+  const cases: [string[], string][] = [
+    [["--cert-file=c.pem"], "--cert-file=c.pem needs TLS"],
+    [["--quota-backend-bytes=1000"], "--quota-backend-bytes=1000 needs the storage quota"],
+    [["--snapshot-count=10"], "--snapshot-count=10 needs checkpoints"],
+    [["--feature-gates=LeaseCheckpoint=true"], "--feature-gates=LeaseCheckpoint=true needs"],
+    [
+      ["--listen-client-urls=https://127.0.0.1:1", "--advertise-client-urls=https://x:1"],
+      "https://127.0.0.1:1 needs TLS",
+    ],
+    [["--log-outputs=systemd/journal"], "systemd/journal needs"],
+    [["--initial-cluster-state=existing"], "--initial-cluster-state=existing needs joining a cluster"],
+    [["--initial-cluster=a=http://a:1,b=http://b:1", "--name=a"], "needs a cluster of several members"],
+  ];
+  for (const [args, message] of cases) expect(() => configOf(args)).toThrow(message);
+});
+
+test("a variable is refused by its own name", () => {
+  const settings = new Settings();
+  readEnvironment({ ETCD_QUOTA_BACKEND_BYTES: "7" }, settings);
+  expect(() => makeConfig(settings)).toThrow("ETCD_QUOTA_BACKEND_BYTES=7 needs the storage quota");
+});
+
+test("a negative amount is refused by its flag's name", () => {
+  expect(() => configOf(["--compaction-batch-limit=-1"])).toThrow("--compaction-batch-limit must not be negative");
+  expect(() => configOf(["--watch-progress-notify-interval=-1s"]))
+    .toThrow("--watch-progress-notify-interval must not be negative");
+});
+
+test("a file keeps the default of the advertised client URLs", () => {
+  const settings = new Settings();
+  readFileSettings("listen-client-urls: http://127.0.0.1:1", settings);
+  expect(makeConfig(settings).advertiseClientUrls.map((url) => url.text)).toEqual(["http://localhost:2379"]);
+});
+
+test("a new member must be in the initial cluster, under the URLs it advertises", () => {
+  const cases: [string[], string][] = [
+    [["--initial-cluster=a=http://a:1"], 'couldn\'t find local name "default" in the initial cluster configuration'],
+    [
+      ["--initial-cluster=default=http://a:1"],
+      "--initial-cluster has default=http://a:1 but missing from --initial-advertise-peer-urls=http://localhost:2380",
+    ],
+    [
+      ["--initial-advertise-peer-urls=http://localhost:2380,http://z:1"],
+      "--initial-advertise-peer-urls has http://z:1 but missing from " +
+      "--initial-cluster=default=http://localhost:2380,default=http://z:1",
+    ],
+  ];
+  for (const [args, message] of cases) expect(() => checkBootstrap(configOf(args))).toThrow(message);
+});
