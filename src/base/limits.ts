@@ -164,3 +164,13 @@ export const INDEX_NODE_KEYS = 64;
 
 /** Compaction hashes remembered for HashKV, as in etcd; of more, those of the smallest revisions are forgotten. */
 export const COMPACTION_HASHES_MAX = 10;
+/** Times a message counts against the buffered bytes on its way through Connect or the gateway: read, decoded and encoded again. */
+export const CONNECT_COPIES = 3;
+
+/** Renewals of one keep-alive stream that wait for an answer; with more, the stream is not read. */
+export const LEASE_RENEWALS_MAX = 1024;
+
+/** Keys of a lease copied into a response in one step. */
+export const LEASE_KEYS_PER_STEP = 2048;
+/** Nesting of a JSON request (Go's decoder: 10,000), so that reading it cannot exhaust the stack; deeper is malformed. */
+export const GATEWAY_JSON_DEPTH_MAX = 4000;
