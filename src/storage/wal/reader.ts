@@ -6,6 +6,7 @@
  * exception is the torn tail of the last segment (tail.ts).
  */
 
+import { EMPTY_BYTES } from "../../base/bytes.ts";
 import { updateCrc32c } from "../../base/crc32c.ts";
 import { WAL_READ_BLOCK_SIZE } from "../../base/limits.ts";
 import { WireError } from "../../base/varint.ts";
@@ -60,7 +61,7 @@ export class LogReader {
   readonly #from: WalPosition;
   readonly #visitor: WalVisitor;
   readonly #records = new RecordReader();
-  #block = new Uint8Array(WAL_READ_BLOCK_SIZE);
+  #block: Uint8Array = EMPTY_BYTES;
 
   /** Entries not yet committed, in order without gaps; those before #pendingHead have been handed out. */
   #pending: Entry[] = [];
@@ -94,6 +95,8 @@ export class LogReader {
     this.#path = path;
     this.#size = await file.size();
     this.#recordCount = 0;
+    const blockSize = Math.min(WAL_READ_BLOCK_SIZE, this.#size);
+    if (this.#block.length < blockSize) this.#block = new Uint8Array(blockSize);
     let base = 0;
     let start = 0;
     let end = 0;

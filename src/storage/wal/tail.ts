@@ -195,7 +195,7 @@ function commitOf(reader: RecordReader, tail: Uint8Array, header: Header): numbe
 
 /** The end of the last byte that is not zero in `[offset, size)`; `offset` if there is none. */
 async function findDataEnd(file: File, offset: number, size: number): Promise<number> {
-  const block = new Uint8Array(SCAN_BLOCK_SIZE);
+  const block = new Uint8Array(Math.min(SCAN_BLOCK_SIZE, size - offset));
   let dataEnd = offset;
   for (let position = offset; position < size; position += block.length) {
     const part = block.subarray(0, Math.min(block.length, size - position));

@@ -10,9 +10,10 @@
  *   create    <wal>.tmp/ with a durable segment, its name durable, then the rename and the parent's sync. A crash before
  *             the rename leaves a directory that the next start removes; after it, a complete log.
  *   append    write and sync at the end. A crash leaves a torn tail (tail.ts).
- *   cut       the full segment is truncated to its end and synced; the next one, preallocated as N.tmp, gets its first
- *             three records and is synced; only then is it renamed, and the directory synced before anything else is
- *             appended. So a segment with a successor is complete, and one with a segment's name has its head.
+ *   cut       the append that fills a segment is written, the file truncated to its end, and both synced; the next
+ *             one, preallocated as N.tmp, gets its first three records and is synced; only then is it renamed, and the
+ *             directory synced before the append resolves. So a segment with a successor is complete, and one with a
+ *             segment's name has its head.
  *   open      a torn tail is copied aside, cut off and that made durable before anything is appended; and what is read
  *             is made durable, since after a mere kill it may be in the page cache only.
  */
@@ -23,6 +24,7 @@ import type { Clock } from "../../io/clock.ts";
 import { type Disk, DiskError, type File } from "../../io/disk.ts";
 import type { Logger } from "../../io/log.ts";
 import type { Entry, HardState } from "../../raft/mod.ts";
+import { parentOf } from "../path.ts";
 import { damage, WalError } from "./error.ts";
 import { LogReader, type SegmentEnd, type WalPosition, type WalVisitor } from "./reader.ts";
 import { RecordWriter, type WalMetadata, type WalSnapshot } from "./record.ts";
@@ -227,7 +229,6 @@ export class Wal {
       }
       if (!mustSync && writer.length < WAL_UNSYNCED_SIZE_MAX) return;
       await this.#flush();
-      if (this.#offset >= this.#cutOffset) await this.#cut();
     } catch (error) {
       throw this.#fail(error);
     } finally {
@@ -316,18 +317,30 @@ export class Wal {
     return this.#failure;
   }
 
-  /** Makes the buffer durable at the end of the log. */
+  /** Makes the buffer durable at the end of the log, and cuts where the segment is full. */
   async #flush(): Promise<void> {
     const writer = this.#writer;
     if (writer.length === 0) return;
     const { file } = this.#tail;
-    for (let start = 0; start < writer.length; start += WAL_WRITE_SIZE_MAX) {
-      const part = writer.bytes.subarray(start, Math.min(start + WAL_WRITE_SIZE_MAX, writer.length));
+    let start = 0;
+    for (; writer.length - start > WAL_WRITE_SIZE_MAX; start += WAL_WRITE_SIZE_MAX) {
+      const part = writer.bytes.subarray(start, start + WAL_WRITE_SIZE_MAX);
       await this.#timed(file.writeDurable(part, this.#offset + start));
-      this.#options.observer?.written(part.length);
     }
-    this.#offset += writer.length;
+    const rest = writer.bytes.subarray(start, writer.length);
+    const end = this.#offset + writer.length;
+    const next = end < this.#cutOffset ? undefined : await this.#takeNext(end);
+    if (next === undefined) {
+      await this.#timed(file.writeDurable(rest, this.#offset + start));
+    } else {
+      await file.write(rest, this.#offset + start);
+      await file.truncate(end);
+      await this.#timed(file.syncData());
+    }
+    this.#options.observer?.written(writer.length);
+    this.#offset = end;
     writer.reset(WAL_BUFFER_SIZE);
+    if (next !== undefined) await this.#cut(next);
   }
 
   /** Measures a sync, and warns of a slow one as etcd does. */
@@ -342,25 +355,23 @@ export class Wal {
     }
   }
 
-  /** Ends the last segment and goes on in the next one. */
-  async #cut(): Promise<void> {
-    const { directory, log } = this.#options;
+  /** The preallocated segment, or undefined if there is no room for one: then the present one grows beyond its size. */
+  async #takeNext(end: number): Promise<File | undefined> {
     let next = await this.#next;
     if (next instanceof DiskError) {
       // Once more, now that no append competes for the space.
       next = await (this.#next = this.#allocateNext());
     }
-    if (next instanceof DiskError) {
-      if (next.code !== "ENOSPC" && next.code !== "EDQUOT") throw next;
-      // What was appended is durable and may still be followed: the segment grows beyond its size meanwhile.
-      this.#cutOffset = this.#offset + Math.ceil(this.#segmentSize / CUT_RETRY_FRACTION);
-      return;
-    }
+    if (!(next instanceof DiskError)) return next;
+    if (next.code !== "ENOSPC" && next.code !== "EDQUOT") throw next;
+    this.#cutOffset = end + Math.ceil(this.#segmentSize / CUT_RETRY_FRACTION);
+    return undefined;
+  }
 
-    const { file, name } = this.#tail;
-    await file.truncate(this.#offset);
-    await this.#timed(file.syncData());
-
+  /** Goes on in the next segment: the present one is complete, and durable. */
+  async #cut(next: File): Promise<void> {
+    const { directory, log } = this.#options;
+    const { name } = this.#tail;
     const writer = this.#writer;
     writer.chain();
     writer.metadata(this.#metadata);
@@ -415,11 +426,6 @@ export class Wal {
   }
 }
 
-function parentOf(path: string): string {
-  const slash = path.lastIndexOf("/");
-  return slash === -1 ? "." : slash === 0 ? "/" : path.slice(0, slash);
-}
-
 async function lock(file: File, path: string): Promise<void> {
   if (await file.tryLock()) return;
   throw new WalError(path, 0, "locked by another process", "stop it, or choose another data directory");
@@ -465,6 +471,7 @@ async function prepareTail(disk: Disk, options: WalOptions, segment: Segment, en
   if (end.tornEnd !== undefined) {
     log.info("repairing", { "path": path, "offset": end.offset });
     await copyAside(disk, file, `${path}.broken`, end.tornEnd);
+    await disk.syncDirectory(directory);
     await file.truncate(end.offset);
   }
   await file.syncData();

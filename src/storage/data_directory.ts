@@ -1,0 +1,148 @@
+/**
+ * The data directory, laid out as etcd's:
+ *
+ *   <data-dir>/              0700
+ *     member/
+ *       snap/db              the checkpointed state; here empty, and locked as long as the process lives
+ *       snap/*.snap          snapshots
+ *       wal/                 the log, each segment locked; elsewhere with --wal-dir
+ *
+ * Two processes never work on one. etcd locks `db` before it looks at anything else and then each segment, so the same
+ * locks keep it out of our directory and us out of its own. (Without the lock on `db`, an etcd started by mistake would
+ * create a database before it noticed the locked log.)
+ */
+
+import { type Disk, DiskError, type File } from "../io/disk.ts";
+import type { Logger } from "../io/log.ts";
+import { parentOf } from "./path.ts";
+import { Wal } from "./wal/mod.ts";
+
+const DIRECTORY_MODE = 0o700;
+
+/** A directory that cannot be used. The text says why, and what the operator can do. */
+export class DataDirectoryError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "DataDirectoryError";
+  }
+}
+
+export interface DataDirectoryOptions {
+  readonly path: string;
+  /** Empty: inside the data directory. */
+  readonly walPath: string;
+  readonly log: Logger;
+}
+
+export class DataDirectory {
+  readonly path: string;
+  /** Where the log is, or is to be created; its parent exists and is durable. */
+  readonly walPath: string;
+  readonly hasWal: boolean;
+  readonly #lock: File;
+
+  private constructor(path: string, walPath: string, hasWal: boolean, lock: File) {
+    this.path = path;
+    this.walPath = walPath;
+    this.hasWal = hasWal;
+    this.#lock = lock;
+  }
+
+  /** Creates what is missing and takes the lock, held until `close`. Rejects with DataDirectoryError. */
+  static async open(disk: Disk, options: DataDirectoryOptions): Promise<DataDirectory> {
+    const { path, log } = options;
+    const snapPath = `${path}/member/snap`;
+    const walPath = options.walPath === "" ? `${path}/member/wal` : options.walPath;
+    let lock: File | undefined;
+    try {
+      await prepareDirectory(disk, path, log);
+      await createDurably(disk, snapPath);
+      await createDurably(disk, parentOf(walPath));
+      lock = await lockDirectory(disk, path, `${snapPath}/db`);
+      await refuseForeignState(disk, snapPath, lock);
+      return new DataDirectory(path, walPath, await Wal.exists(disk, walPath), lock);
+    } catch (error) {
+      await lock?.close();
+      if (!(error instanceof DiskError)) throw error;
+      throw new DataDirectoryError(
+        `cannot use data directory ${path}: ${error.message}; give this user access to it, or choose another one`,
+        { cause: error },
+      );
+    }
+  }
+
+  /** Gives up the lock. */
+  async close(): Promise<void> {
+    await this.#lock.close();
+  }
+}
+
+/** Creates the directory or checks the permissions of the one that is there, and whether it can be written to. */
+async function prepareDirectory(disk: Disk, path: string, log: Logger): Promise<void> {
+  const stat = await disk.stat(path);
+  if (stat !== undefined && !stat.isDirectory) throw new DiskError("ENOTDIR", "open", path, "not a directory");
+  await createDurably(disk, path);
+  if (stat !== undefined && stat.mode !== DIRECTORY_MODE) {
+    log.warn("check file permission", {
+      "error":
+        `directory "${path}" exist, but the permission is "${modeText(stat.mode)}". The recommended permission ` +
+        `is "${modeText(DIRECTORY_MODE)}" to prevent possible unprivileged access to the data`,
+    });
+  }
+  const probe = `${path}/.touch`;
+  const file = await disk.open(probe, { write: true, create: true });
+  await file.close();
+  await disk.remove(probe);
+}
+
+/**
+ * Creates a directory and its missing parents, each name durable before anything is put below it. A process killed in
+ * between leaves at most one name that is there and not durable, the lowest; so that one is synced too.
+ */
+async function createDurably(disk: Disk, path: string): Promise<void> {
+  const missing: string[] = [];
+  let existing = path;
+  for (; await disk.stat(existing) === undefined; existing = parentOf(existing)) missing.push(existing);
+  await disk.syncDirectory(parentOf(existing));
+  for (const directory of missing.reverse()) {
+    await disk.makeDirectory(directory);
+    await disk.syncDirectory(parentOf(directory));
+  }
+}
+
+async function lockDirectory(disk: Disk, path: string, databasePath: string): Promise<File> {
+  const file = await disk.open(databasePath, { write: true, create: true });
+  try {
+    if (await file.tryLock()) return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+  await file.close();
+  throw new DataDirectoryError(
+    `data directory ${path} is in use by another process (${databasePath} is locked); ` +
+      "stop that process, or choose another data directory",
+  );
+}
+
+/** A database or snapshot there was written by etcd: its state is not in the log, so serving the log alone loses it. */
+async function refuseForeignState(disk: Disk, snapPath: string, database: File): Promise<void> {
+  const snapshot = (await disk.list(snapPath)).find((name) => name.endsWith(".snap") || name.endsWith(".snap.db"));
+  const found = await database.size() > 0
+    ? database.path
+    : snapshot === undefined
+    ? undefined
+    : `${snapPath}/${snapshot}`;
+  if (found === undefined) return;
+  throw new DataDirectoryError(
+    `${found} was written by etcd, and this version cannot read etcd's databases yet; ` +
+      "nothing was changed, choose another data directory",
+  );
+}
+
+/** As `ls` shows a directory's permissions. */
+function modeText(mode: number): string {
+  let text = "d";
+  for (let bit = 8; bit >= 0; bit--) text += (mode & (1 << bit)) === 0 ? "-" : "rwx"[(8 - bit) % 3];
+  return text;
+}
