@@ -55,8 +55,6 @@ export type RecordForm = 0 | 1 | 2 | 3;
 export interface StoreSizes {
   /** Slabs in use by the store, with their unused ends. */
   readonly slabAllocated: number;
-  /** Empty slabs kept for reuse. */
-  readonly slabPooled: number;
   /** Records that can still be read. */
   readonly slabLive: number;
   /** Records removed by compaction whose slabs are not yet freed. */
