@@ -2,14 +2,9 @@ import type { Member } from "./member.ts";
 
 /** The members of one cluster, as of the last applied entry. */
 export class Membership {
-  readonly clusterId: bigint;
   #clusterVersion = "";
   readonly #members = new Map<bigint, Member>();
   readonly #removed = new Set<bigint>();
-
-  constructor(clusterId: bigint) {
-    this.clusterId = clusterId;
-  }
 
   /** What the members agreed on, for example "3.7.0"; empty until they have. */
   get clusterVersion(): string {
@@ -31,6 +26,11 @@ export class Membership {
 
   isRemoved(id: bigint): boolean {
     return this.#removed.has(id);
+  }
+
+  /** Ids that belonged to the cluster once and never will again. */
+  removedIds(): bigint[] {
+    return [...this.#removed];
   }
 
   add(member: Member): void {

@@ -41,7 +41,7 @@ describe("a member's JSON", () => {
 
 describe("the membership", () => {
   test("lists members by id, publishes attributes and remembers removals", () => {
-    const membership = new Membership(9n);
+    const membership = new Membership();
     for (const id of [18446744073709551615n, 3n, 20n]) {
       membership.add({ id, name: "", peerUrls: [], clientUrls: [], isLearner: false });
     }
@@ -53,6 +53,7 @@ describe("the membership", () => {
       "",
     ]]);
     expect(membership.isRemoved(20n)).toBe(true);
+    expect(membership.removedIds()).toEqual([20n]);
     expect(membership.get(4n)).toBeUndefined();
   });
 });

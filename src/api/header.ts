@@ -1,0 +1,35 @@
+import { WireWriter } from "../base/varint.ts";
+import type { Member } from "../member/mod.ts";
+import { type Part, Parts, writeResponseHeader } from "../wire/mod.ts";
+import type { UnaryCall } from "../io/rpc.ts";
+
+/** One buffer for all small responses: a reply is copied before the next one is written. */
+const scratch = new WireWriter(4096);
+
+/**
+ * Answers with a response header followed by the rest of the response. A revision of 0 is replaced by the store's current
+ * one, as etcd does.
+ */
+export function replyWithHeader(call: UnaryCall, member: Member, revision: number, body: readonly Part[]): void {
+  scratch.reset();
+  writeHeader(scratch, member, revision);
+  let isSmall = true;
+  for (const part of body) {
+    if (part instanceof Uint8Array && part.length <= SMALL_PART_SIZE_MAX) continue;
+    isSmall = false;
+  }
+  if (!isSmall) {
+    call.replyBody(new Parts([scratch.finish(), ...body]));
+    return;
+  }
+  for (const part of body) scratch.raw(part as Uint8Array);
+  call.reply(scratch.view());
+}
+
+/** Writes the header as field 1, with the current revision where `revision` is 0. */
+export function writeHeader(writer: WireWriter, member: Member, revision: number): void {
+  const identity = { clusterId: member.clusterId, memberId: member.id };
+  writeResponseHeader(writer, identity, revision || member.keyspace.store.revision, member.raftTerm);
+}
+
+const SMALL_PART_SIZE_MAX = 256 * 1024;

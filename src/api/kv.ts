@@ -1,0 +1,270 @@
+import { JOB_STEP_BUDGET } from "../base/limits.ts";
+import { WIRE_BYTES, WireWriter } from "../base/varint.ts";
+import { isReadOnly, isSerializable, type Outcome, rangeBody, readTxn, type Steps } from "../apply/mod.ts";
+import type { Method, StreamCall, UnaryCall } from "../io/rpc.ts";
+import type { Member, MemberError } from "../member/mod.ts";
+import type { RangeJob, RangeQuery } from "../mvcc/mod.ts";
+import {
+  decodeCompactionRequest,
+  decodeDeleteRangeRequest,
+  decodePutRequest,
+  decodeRangeRequest,
+  decodeTxnRequest,
+  Parts,
+  RaftOperation,
+  type RangeRequest,
+} from "../wire/mod.ts";
+import { ApiError, fromApply, fromMember } from "./errors.ts";
+import { replyWithHeader, writeHeader } from "./header.ts";
+import { decode, fail } from "./request.ts";
+import { checkDeleteRange, checkPut, checkRange, checkRangeStream, checkTxn } from "./validation.ts";
+
+export interface KvOptions {
+  /** `--max-txn-ops` */
+  readonly txnOperationsMax: number;
+  /** `--max-request-bytes`: a chunk of RangeStream aims at this size. */
+  readonly requestSizeMax: number;
+}
+
+const SERVICE = "/etcdserverpb.KV/";
+
+export function kvService(member: Member, options: KvOptions): Method[] {
+  return [
+    { kind: "unary", path: `${SERVICE}Range`, handle: (call, request) => range(member, call, request) },
+    { kind: "unary", path: `${SERVICE}Put`, handle: (call, request) => put(member, call, request) },
+    { kind: "unary", path: `${SERVICE}DeleteRange`, handle: (call, request) => deleteRange(member, call, request) },
+    { kind: "unary", path: `${SERVICE}Txn`, handle: (call, request) => txn(member, options, call, request) },
+    { kind: "unary", path: `${SERVICE}Compact`, handle: (call, request) => compact(member, call, request) },
+    {
+      kind: "server_streaming",
+      path: `${SERVICE}RangeStream`,
+      handle: (call, request) => rangeStream(member, options, call, request),
+    },
+  ];
+}
+
+function put(member: Member, call: UnaryCall, bytes: Uint8Array): void {
+  const objection = checkPut(decode(decodePutRequest, bytes));
+  if (objection !== undefined) return fail(call, objection);
+  propose(member, call, RaftOperation.PUT, bytes);
+}
+
+function deleteRange(member: Member, call: UnaryCall, bytes: Uint8Array): void {
+  const objection = checkDeleteRange(decode(decodeDeleteRangeRequest, bytes));
+  if (objection !== undefined) return fail(call, objection);
+  propose(member, call, RaftOperation.DELETE_RANGE, bytes);
+}
+
+function txn(member: Member, options: KvOptions, call: UnaryCall, bytes: Uint8Array): void {
+  const request = decode(decodeTxnRequest, bytes);
+  const objection = checkTxn(request, options.txnOperationsMax);
+  if (objection !== undefined) return fail(call, objection);
+  if (!isReadOnly(request)) return propose(member, call, RaftOperation.TXN, bytes);
+  // The request may outlive the call's buffer when the read has to wait.
+  const kept = decodeTxnRequest(bytes.slice());
+  read(
+    member,
+    isSerializable(request),
+    call,
+    () =>
+      member.whenApplied(() =>
+        runSteps(member, readTxn(member.keyspace, kept), (outcome) => answer(member, call, outcome))
+      ),
+  );
+}
+
+function compact(member: Member, call: UnaryCall, bytes: Uint8Array): void {
+  const { physical } = decode(decodeCompactionRequest, bytes);
+  member.propose(RaftOperation.COMPACTION, bytes, (outcome, error) => {
+    if (outcome === undefined) return fail(call, fromMember(error!));
+    const { compaction } = outcome;
+    if (physical && compaction !== undefined) {
+      member.whenCompacted(compaction, () => replyWithHeader(call, member, 0, []));
+    } else answer(member, call, outcome);
+  });
+}
+
+/** Replicates an operation and answers with its outcome. */
+export function propose(member: Member, call: UnaryCall, operation: number, bytes: Uint8Array): void {
+  member.propose(operation, bytes, (outcome, error) => {
+    if (outcome === undefined) fail(call, fromMember(error!));
+    else answer(member, call, outcome);
+  });
+}
+
+function answer(member: Member, call: UnaryCall, outcome: Outcome): void {
+  if (outcome.error !== undefined) fail(call, fromApply(outcome.error));
+  else replyWithHeader(call, member, outcome.revision, outcome.body);
+}
+
+/** Calls `run` when the read may look at the store: at once for a serializable one. */
+function read(member: Member, isLocal: boolean, call: UnaryCall | StreamCall, run: () => void): void {
+  if (isLocal) run();
+  else {
+    member.linearizableRead((error: MemberError | undefined) => {
+      if (error === undefined) run();
+      else fail(call, fromMember(error));
+    });
+  }
+}
+
+function range(member: Member, call: UnaryCall, bytes: Uint8Array): void {
+  const request = decode(decodeRangeRequest, bytes);
+  const objection = checkRange(request);
+  if (objection !== undefined) return fail(call, objection);
+  read(member, request.serializable, call, () => startRange(member, call, request));
+}
+
+function startRange(member: Member, call: UnaryCall, request: RangeRequest): void {
+  const job = openRange(member, request);
+  if (job === "compacted") return fail(call, ApiError.COMPACTED);
+  if (job === "future") return fail(call, ApiError.FUTURE_REVISION);
+  finishRange(member, job, call, () => replyWithHeader(call, member, job.headerRevision, rangeBody(job)));
+}
+
+/** Opens a range at the revision asked for, or at the newest complete one. */
+function openRange(member: Member, query: RangeQuery): ReturnType<Member["keyspace"]["store"]["openRange"]> {
+  const revision = query.revision <= 0 ? member.headRevision : query.revision;
+  return member.keyspace.store.openRange(revision === query.revision ? query : { ...query, revision });
+}
+
+/** Brings a job to its end: in this turn when it is small, otherwise in the background. */
+function finishRange(member: Member, job: RangeJob, call: UnaryCall | StreamCall, onDone: () => void): void {
+  const settle = (state: ReturnType<RangeJob["step"]>): void => {
+    if (state === "done" && !call.isClosed) return onDone();
+    job.close();
+    fail(call, ApiError.COMPACTED);
+  };
+  const state = job.step(JOB_STEP_BUDGET);
+  if (state !== "running") return settle(state);
+  member.runJob({
+    step: () => {
+      const state = call.isClosed ? "done" : job.step(JOB_STEP_BUDGET);
+      if (state === "running") return state;
+      settle(state);
+      return "done";
+    },
+  });
+}
+
+function runSteps(member: Member, steps: Steps<Outcome>, onDone: (outcome: Outcome) => void): void {
+  const first = steps.next();
+  if (first.done === true) return onDone(first.value);
+  member.runJob({
+    step: () => {
+      const step = steps.next();
+      if (step.done !== true) return "running";
+      onDone(step.value);
+      return "done";
+    },
+  });
+}
+
+/** Keys in the first chunk of a RangeStream; the following ones adapt to the size of their answers. */
+const FIRST_CHUNK_LIMIT = 10;
+
+function rangeStream(member: Member, options: KvOptions, call: StreamCall, bytes: Uint8Array): void {
+  const request = decode(decodeRangeRequest, bytes.slice());
+  const objection = checkRangeStream(request);
+  if (objection !== undefined) return fail(call, objection);
+  read(member, request.serializable, call, () => new RangeStream(member, options, call, request).next());
+}
+
+/**
+ * One range answered in chunks, all at the revision of the first. Only the last chunk carries header, more and count, so
+ * that all of them merged are the answer of Range.
+ */
+class RangeStream {
+  readonly #member: Member;
+  readonly #targetSize: number;
+  readonly #call: StreamCall;
+  readonly #request: RangeRequest;
+  readonly #limit: number;
+  #key: Uint8Array;
+  #chunkLimit: number;
+  #headerRevision = 0;
+  #count = 0;
+
+  constructor(member: Member, options: KvOptions, call: StreamCall, request: RangeRequest) {
+    this.#member = member;
+    this.#targetSize = options.requestSizeMax;
+    this.#call = call;
+    this.#request = request;
+    this.#limit = request.limit === 0 ? Infinity : request.limit;
+    this.#key = request.key;
+    this.#chunkLimit = Math.min(FIRST_CHUNK_LIMIT, this.#limit);
+  }
+
+  next(): void {
+    const limit = this.#request.countOnly ? 0 : this.#chunkLimit;
+    this.#open(this.#key, limit, this.#request.countOnly, (job) => this.#send(job));
+  }
+
+  #open(key: Uint8Array, limit: number, countOnly: boolean, onDone: (job: RangeJob) => void): void {
+    const revision = this.#request.revision > 0 ? this.#request.revision : this.#headerRevision;
+    const job = openRange(this.#member, { ...this.#request, key, limit, countOnly, revision });
+    if (job === "compacted") return fail(this.#call, ApiError.COMPACTED);
+    if (job === "future") return fail(this.#call, ApiError.FUTURE_REVISION);
+    finishRange(this.#member, job, this.#call, () => onDone(job));
+  }
+
+  #send(job: RangeJob): void {
+    if (this.#headerRevision === 0) this.#headerRevision = job.headerRevision;
+    if (this.#request.countOnly) {
+      const { count } = job;
+      job.close();
+      this.#sendLast(undefined, false, count);
+      return;
+    }
+    this.#count += job.rowCount;
+    const { more, rowCount } = job;
+    if (!more) return this.#sendLast(job, false, this.#count);
+    const nextKey = successor(this.#member.keyspace.store.key(job.row(rowCount - 1)));
+    if (this.#count >= this.#limit) {
+      // The rest is counted, not sent.
+      this.#open(nextKey, 0, true, (rest) => {
+        const { count } = rest;
+        rest.close();
+        this.#sendLast(job, true, this.#count + count);
+      });
+      return;
+    }
+    this.#key = nextKey;
+    const { size } = job;
+    if (size < this.#targetSize / 2) this.#chunkLimit *= 2;
+    else if (size > this.#targetSize * 2) this.#chunkLimit = Math.max(1, Math.floor(this.#chunkLimit / 2));
+    this.#chunkLimit = Math.min(this.#chunkLimit, this.#limit - this.#count);
+    const isRoom = this.#call.sendBody(new Parts(chunk(job, new WireWriter())));
+    if (isRoom) this.#member.runJob({ step: () => (this.next(), "done") });
+    else this.#call.onDrain(() => this.next());
+  }
+
+  #sendLast(job: RangeJob | undefined, more: boolean, count: number): void {
+    const header = new WireWriter();
+    writeHeader(header, this.#member, this.#headerRevision);
+    const trailer = new WireWriter();
+    trailer.boolField(3, more);
+    trailer.integerField(4, count);
+    this.#call.sendBody(new Parts(chunk(job, header, trailer)));
+    this.#call.end();
+  }
+}
+
+/** RangeStreamResponse{range_response(1)}: what is given of header, records and trailer, with the length in front. */
+function chunk(job: RangeJob | undefined, header: WireWriter, trailer?: WireWriter): (Uint8Array | RangeJob)[] {
+  const start = new WireWriter(16);
+  start.tag(1, WIRE_BYTES);
+  start.varint(header.position + (job?.size ?? 0) + (trailer?.position ?? 0));
+  start.raw(header.view());
+  const parts: (Uint8Array | RangeJob)[] = [start.view()];
+  if (job !== undefined) parts.push(job);
+  if (trailer !== undefined) parts.push(trailer.view());
+  return parts;
+}
+
+/** The smallest key after `key`. */
+function successor(key: Uint8Array): Uint8Array {
+  const next = new Uint8Array(key.length + 1);
+  next.set(key);
+  return next;
+}

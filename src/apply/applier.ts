@@ -1,0 +1,200 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { EMPTY_BYTES } from "../base/bytes.ts";
+import { JOB_STEP_BUDGET } from "../base/limits.ts";
+import { WireWriter } from "../base/varint.ts";
+import { AlarmRequest_AlarmAction, AlarmRequestSchema } from "../gen/etcdserverpb/maintenance_pb.ts";
+import {
+  LeaseCheckpointRequestSchema,
+  LeaseGrantRequestSchema,
+  LeaseRevokeRequestSchema,
+} from "../gen/etcdserverpb/lease_pb.ts";
+import {
+  ClusterMemberAttrSetRequestSchema,
+  ClusterVersionSetRequestSchema,
+} from "../gen/membershippb/membership_pb.ts";
+import { type Alarm, AlarmType, type Keyspace } from "../keyspace/mod.ts";
+import type { Membership } from "../membership/mod.ts";
+import { NO_ROW, type WriteTransaction } from "../mvcc/mod.ts";
+import {
+  decodeCompactionRequest,
+  decodeDeleteRangeRequest,
+  decodePutRequest,
+  decodeTxnRequest,
+  type PutRequest,
+  RaftOperation,
+} from "../wire/mod.ts";
+import { gate } from "./gates.ts";
+import { deleteSteps, putIn } from "./operations.ts";
+import { failed, type Outcome, type Steps, succeeded } from "./outcome.ts";
+import { copyFramed, deletedBody } from "./response.ts";
+import { applyTxn } from "./txn.ts";
+
+export interface ApplyContext {
+  /** Monotonic milliseconds: only expiries depend on it, and they are not replicated. */
+  readonly nowMs: number;
+  /** Somebody on this member waits for the response. */
+  readonly isWaitedFor: boolean;
+  /** The log is being replayed at start: hashes of compactions are not kept, as etcd forgets them with the process. */
+  readonly isReplay: boolean;
+}
+
+/** An operation of the log that this version does not know. Going on would diverge from the other members. */
+export class UnknownOperationError extends Error {
+  constructor(operation: number) {
+    super(
+      `the log holds an operation that this version does not know (field ${operation} of InternalRaftRequest); ` +
+        `start a version that does`,
+    );
+    this.name = "UnknownOperationError";
+  }
+}
+
+/** Executes the operations of committed entries on one keyspace and the membership, in log order. */
+export class Applier {
+  readonly #keyspace: Keyspace;
+  readonly #membership: Membership;
+
+  constructor(keyspace: Keyspace, membership: Membership) {
+    this.#keyspace = keyspace;
+    this.#membership = membership;
+  }
+
+  /** Executes one operation: at once, or as steps that must be run to their end before the next operation. */
+  apply(operation: number, body: Uint8Array, context: ApplyContext): Outcome | Steps<Outcome> {
+    switch (operation) {
+      case RaftOperation.PUT:
+        return this.#put(decodePutRequest(body), context);
+      case RaftOperation.TXN: {
+        const request = decodeTxnRequest(body);
+        const error = gate(this.#keyspace.alarms, operation, request);
+        return error !== undefined ? failed(error) : applyTxn(this.#keyspace, request, context.isWaitedFor);
+      }
+      case RaftOperation.CLUSTER_VERSION_SET: {
+        this.#membership.setClusterVersion(fromBinary(ClusterVersionSetRequestSchema, body).ver);
+        return succeeded(0);
+      }
+      case RaftOperation.CLUSTER_MEMBER_ATTR_SET: {
+        const { memberID, memberAttributes } = fromBinary(ClusterMemberAttrSetRequestSchema, body);
+        this.#membership.updateAttributes(memberID, memberAttributes?.name ?? "", memberAttributes?.clientUrls ?? []);
+        return succeeded(0);
+      }
+      case RaftOperation.ALARM:
+        return this.#alarm(body);
+    }
+    const error = gate(this.#keyspace.alarms, operation);
+    if (error !== undefined) return failed(error);
+    switch (operation) {
+      case RaftOperation.DELETE_RANGE:
+        return this.#deleteRange(body, context);
+      case RaftOperation.COMPACTION:
+        return this.#compact(body, context);
+      case RaftOperation.LEASE_GRANT:
+        return this.#leaseGrant(body, context);
+      case RaftOperation.LEASE_REVOKE:
+        return this.#leaseRevoke(body);
+      case RaftOperation.LEASE_CHECKPOINT:
+        return this.#leaseCheckpoint(body, context);
+      default:
+        throw new UnknownOperationError(operation);
+    }
+  }
+
+  #put(request: PutRequest, context: ApplyContext): Outcome {
+    const { store, lessor, alarms } = this.#keyspace;
+    const error = gate(alarms, RaftOperation.PUT);
+    if (error !== undefined) return failed(error);
+    if (request.lease !== 0n && !lessor.has(request.lease)) return failed("lease_not_found");
+    const needsPrevious = request.prevKv || request.ignoreValue || request.ignoreLease;
+    const row = needsPrevious ? store.getRow(request.key, 0) : NO_ROW;
+    if (row === NO_ROW && (request.ignoreValue || request.ignoreLease)) return failed("key_not_found");
+    const body = request.prevKv && context.isWaitedFor && row !== NO_ROW ? [copyFramed(store, row, 2)] : NO_BODY;
+    const write = store.beginWrite();
+    putIn(this.#keyspace, write, request);
+    return commit(write, body);
+  }
+
+  *#deleteRange(body: Uint8Array, context: ApplyContext): Steps<Outcome> {
+    const write = this.#keyspace.store.beginWrite();
+    const deleted = yield* deleteSteps(this.#keyspace, write, decodeDeleteRangeRequest(body), context.isWaitedFor);
+    return commit(write, context.isWaitedFor ? deletedBody(deleted) : NO_BODY);
+  }
+
+  #compact(body: Uint8Array, context: ApplyContext): Outcome {
+    const { store } = this.#keyspace;
+    const { revision } = decodeCompactionRequest(body);
+    const job = store.compact(revision, { cacheHash: !context.isReplay });
+    if (job === "future") return failed("future_revision");
+    if (job === "compacted") return failed("compacted");
+    return { ...succeeded(store.revision), compaction: job };
+  }
+
+  #leaseGrant(body: Uint8Array, context: ApplyContext): Outcome {
+    const { store, lessor } = this.#keyspace;
+    const request = fromBinary(LeaseGrantRequestSchema, body);
+    const granted = lessor.grant(request.ID, Number(request.TTL), context.nowMs);
+    if (typeof granted === "string") return failed(granted);
+    const writer = new WireWriter(32);
+    writer.integer64Field(2, request.ID);
+    writer.integerField(3, granted);
+    return succeeded(store.revision, [writer.finish()]);
+  }
+
+  /** Deletes the attached keys in the order of their bytes, as one revision. */
+  *#leaseRevoke(body: Uint8Array): Steps<Outcome> {
+    const { store, lessor } = this.#keyspace;
+    const { ID } = fromBinary(LeaseRevokeRequestSchema, body);
+    const revocation = lessor.startRevoke(ID);
+    if (revocation === undefined) return failed("lease_not_found");
+    while (!revocation.step(JOB_STEP_BUDGET)) yield;
+    const write = store.beginWrite();
+    for (let i = 0; i < revocation.count; i++) {
+      const request = { key: revocation.key(i), rangeEnd: EMPTY_BYTES, prevKv: false };
+      yield* deleteSteps(this.#keyspace, write, request, false);
+      if (i % KEYS_PER_STEP === KEYS_PER_STEP - 1) yield;
+    }
+    revocation.finish();
+    return commit(write, NO_BODY);
+  }
+
+  #leaseCheckpoint(body: Uint8Array, context: ApplyContext): Outcome {
+    for (const { ID, remainingTTL } of fromBinary(LeaseCheckpointRequestSchema, body).checkpoints) {
+      this.#keyspace.lessor.checkpoint(ID, Number(remainingTTL), context.nowMs);
+    }
+    return succeeded(this.#keyspace.store.revision);
+  }
+
+  #alarm(body: Uint8Array): Outcome {
+    const { alarms, store } = this.#keyspace;
+    const { action, memberID, alarm } = fromBinary(AlarmRequestSchema, body);
+    let members: Alarm[] = [];
+    if (action === AlarmRequest_AlarmAction.GET) members = alarms.list(alarm);
+    else if (action === AlarmRequest_AlarmAction.ACTIVATE && Number(alarm) !== AlarmType.NONE) {
+      members = [alarms.activate(memberID, alarm)];
+    } else if (action === AlarmRequest_AlarmAction.DEACTIVATE) {
+      const cleared = alarms.deactivate(memberID, alarm);
+      if (cleared !== undefined) members = [cleared];
+    }
+    const writer = new WireWriter();
+    for (const member of members) writer.messageField(2, alarmMember(member));
+    return succeeded(store.revision, [writer.finish()]);
+  }
+}
+
+const NO_BODY: readonly Uint8Array[] = [];
+
+/** Single-key deletions between two yields. */
+const KEYS_PER_STEP = 512;
+
+function commit(write: WriteTransaction, body: Outcome["body"]): Outcome {
+  const { revision, firstRow, endRow } = write;
+  write.commit();
+  return { error: undefined, revision, body, firstRow, endRow, compaction: undefined };
+}
+
+/** etcdserverpb.AlarmMember. */
+function alarmMember({ memberId, type }: Alarm): Uint8Array {
+  const writer = new WireWriter(24);
+  writer.integer64Field(1, memberId);
+  writer.integerField(2, type);
+  return writer.finish();
+}

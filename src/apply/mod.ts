@@ -1,0 +1,18 @@
+/**
+ * The replicated state machine: a committed entry goes in, an outcome comes out, and the keyspace has changed. Every
+ * member that applies the same entries in the same order holds the same state, byte for byte.
+ *
+ * It knows nothing of raft, calls, or of time beyond the `nowMs` it is given for expiries.
+ *
+ * Invariants
+ * 1. Whether an operation succeeds depends on the state and the operation alone.
+ * 2. An operation that fails changes nothing: everything that can fail is checked before the first write.
+ * 3. Long operations are steps; between two steps of one operation no other operation and no read of the head runs.
+ * 4. A response is built only when somebody here waits for it, and building it never changes the state.
+ *
+ * Read: outcome, gates, operations, txn, response, applier.
+ */
+export * from "./outcome.ts";
+export { Applier, type ApplyContext, UnknownOperationError } from "./applier.ts";
+export { isReadOnly, isSerializable, readTxn } from "./txn.ts";
+export { closePart, rangeBody } from "./response.ts";

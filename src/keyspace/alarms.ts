@@ -1,0 +1,48 @@
+/** etcdserverpb.AlarmType (frozen). */
+export const AlarmType = { NONE: 0, NOSPACE: 1, CORRUPT: 2 } as const;
+
+export interface Alarm {
+  readonly memberId: bigint;
+  readonly type: number;
+}
+
+/** The alarms raised in this keyspace, replicated like everything else in it. */
+export class Alarms {
+  readonly #raised = new Map<string, Alarm>();
+
+  /** Those of one type, or all of them for NONE; in the order they were raised. */
+  list(type: number = AlarmType.NONE): Alarm[] {
+    return [...this.#raised.values()].filter((alarm) => type === AlarmType.NONE || alarm.type === type);
+  }
+
+  get isEmpty(): boolean {
+    return this.#raised.size === 0;
+  }
+
+  isRaised(type: number): boolean {
+    for (const alarm of this.#raised.values()) if (alarm.type === type) return true;
+    return false;
+  }
+
+  /** Raises an alarm and returns it, also when it was raised before. */
+  activate(memberId: bigint, type: number): Alarm {
+    const key = alarmKey(memberId, type);
+    const raised = this.#raised.get(key);
+    if (raised !== undefined) return raised;
+    const alarm = { memberId, type };
+    this.#raised.set(key, alarm);
+    return alarm;
+  }
+
+  /** Clears an alarm; returns it if it was raised. */
+  deactivate(memberId: bigint, type: number): Alarm | undefined {
+    const key = alarmKey(memberId, type);
+    const alarm = this.#raised.get(key);
+    this.#raised.delete(key);
+    return alarm;
+  }
+}
+
+function alarmKey(memberId: bigint, type: number): string {
+  return `${type}/${memberId}`;
+}

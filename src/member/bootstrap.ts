@@ -1,0 +1,222 @@
+/**
+ * From a directory to a state: creates the log of a new member, or replays that of an existing one.
+ *
+ * A new cluster's log begins as etcd's does: one conf change per member at term 1, already committed.
+ */
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { Applier } from "../apply/mod.ts";
+import { COMMITTED_SIZE_MAX, JOB_STEP_BUDGET } from "../base/limits.ts";
+import { utf8, utf8Text } from "../base/bytes.ts";
+import { ConfChangeSchema, ConfChangeType as ConfChangeTypeProto } from "../gen/raftpb/raft_pb.ts";
+import {
+  bootstrapClusterId,
+  bootstrapMemberId,
+  idText,
+  type Member,
+  memberFromJson,
+  memberJson,
+  type Membership,
+} from "../membership/mod.ts";
+import {
+  type ConfChange,
+  ConfChangeType,
+  type ConfState,
+  EMPTY_CONF_STATE,
+  type Entry,
+  EntryType,
+  type HardState,
+  Raft,
+  RaftLog,
+} from "../raft/mod.ts";
+import { DataDirectory } from "../storage/data_directory.ts";
+import { Wal } from "../storage/wal/mod.ts";
+import { decodeRaftRequest } from "../wire/mod.ts";
+import type { MemberOptions } from "./options.ts";
+
+export interface Bootstrapped {
+  readonly memberId: bigint;
+  readonly clusterId: bigint;
+  readonly raft: Raft;
+  readonly wal: Wal;
+  readonly directory: DataDirectory;
+  /** Entries of the log that were executed again; 0 for a new member. */
+  readonly replayedCount: number;
+}
+
+/** Opens the data directory and brings the state machine to the end of its log. */
+export async function bootstrap(
+  options: MemberOptions,
+  applier: Applier,
+  membership: Membership,
+): Promise<Bootstrapped> {
+  const directory = await DataDirectory.open(options.disk, {
+    path: options.dataDirectory,
+    walPath: options.walDirectory,
+    log: options.log,
+  });
+  try {
+    return directory.hasWal
+      ? await restart(options, directory, applier, membership)
+      : await initialize(options, directory);
+  } catch (error) {
+    await directory.close();
+    throw error;
+  }
+}
+
+async function initialize(options: MemberOptions, directory: DataDirectory): Promise<Bootstrapped> {
+  const sha1 = (data: Uint8Array) => options.crypto.sha1(data);
+  const memberId = bootstrapMemberId(options.peerUrls, options.clusterToken, sha1);
+  const clusterId = bootstrapClusterId([memberId], sha1);
+  const wal = await Wal.create(options.disk, {
+    directory: directory.walPath,
+    metadata: { memberId, clusterId },
+    clock: options.clock,
+    log: options.log,
+  });
+  const member: Member = {
+    id: memberId,
+    name: options.name,
+    peerUrls: options.peerUrls,
+    clientUrls: [],
+    isLearner: false,
+  };
+  const entry: Entry = { term: 1, index: 1, type: EntryType.CONF_CHANGE, data: encodeAddMember(member) };
+  const hardState: HardState = { term: 1, vote: 0n, commit: 1 };
+  await wal.append(hardState, [entry], true);
+
+  const log = new RaftLog();
+  log.append(entry);
+  const raft = makeRaft(options, memberId, log, hardState, EMPTY_CONF_STATE, 0);
+  options.log.info("starting local member", {
+    "local-member-id": idText(memberId),
+    "cluster-id": idText(clusterId),
+  });
+  return { memberId, clusterId, raft, wal, directory, replayedCount: 0 };
+}
+
+async function restart(
+  options: MemberOptions,
+  directory: DataDirectory,
+  applier: Applier,
+  membership: Membership,
+): Promise<Bootstrapped> {
+  const replay = new Replay(options, applier, membership);
+  const opened = await Wal.open(options.disk, {
+    directory: directory.walPath,
+    from: { index: 0, term: 0 },
+    clock: options.clock,
+    log: options.log,
+  }, replay);
+  const { memberId, clusterId } = opened.metadata;
+  for (const entry of opened.tail) replay.log.append(entry);
+  const raft = makeRaft(options, memberId, replay.log, opened.hardState, replay.confState, opened.hardState.commit);
+  options.log.info("restarting local member", {
+    "cluster-id": idText(clusterId),
+    "local-member-id": idText(memberId),
+    "commit-index": opened.hardState.commit,
+  });
+  return { memberId, clusterId, raft, wal: opened.wal, directory, replayedCount: replay.count };
+}
+
+/** Applies committed entries as the log hands them out, and keeps the last ones for followers. */
+class Replay {
+  readonly log = new RaftLog();
+  confState: ConfState = EMPTY_CONF_STATE;
+  count = 0;
+  readonly #options: MemberOptions;
+  readonly #applier: Applier;
+  readonly #membership: Membership;
+
+  constructor(options: MemberOptions, applier: Applier, membership: Membership) {
+    this.#options = options;
+    this.#applier = applier;
+    this.#membership = membership;
+  }
+
+  /** The log's own identity is taken from what `Wal.open` returns. */
+  metadata(): void {}
+
+  entry(entry: Entry): void {
+    this.log.append(entry);
+    this.count++;
+    if (this.count % 1024 === 0) this.log.compact(entry.index - this.#options.snapshotCatchUpEntries);
+    if (entry.type !== EntryType.NORMAL) {
+      this.confState = applyConfChange(entry, this.#membership, (change) => changeConfState(this.confState, change));
+    } else if (entry.data.length > 0) this.#apply(entry);
+  }
+
+  #apply(entry: Entry): void {
+    const { operation, body } = decodeRaftRequest(entry.data);
+    const context = { nowMs: this.#options.clock.monotonicMs(), isWaitedFor: false, isReplay: true };
+    const result = this.#applier.apply(operation, body, context);
+    let outcome;
+    if ("next" in result) {
+      let step = result.next();
+      while (step.done !== true) step = result.next();
+      outcome = step.value;
+    } else outcome = result;
+    const { compaction } = outcome;
+    // Nothing is pinned during a replay, so that a compaction never waits.
+    if (compaction !== undefined) { while (compaction.step(JOB_STEP_BUDGET) !== "done"); }
+  }
+}
+
+/** Brings a committed membership change into force; `change` is raft's part of it. */
+export function applyConfChange(
+  entry: Entry,
+  membership: Membership,
+  change: (change: ConfChange) => ConfState,
+): ConfState {
+  const message = fromBinary(ConfChangeSchema, entry.data);
+  const memberId = message.nodeId;
+  const type = message.type as number as ConfChange["type"];
+  switch (type) {
+    case ConfChangeType.ADD_NODE:
+    case ConfChangeType.ADD_LEARNER_NODE:
+      membership.add(memberFromJson(memberId, utf8Text(message.context)));
+      break;
+    case ConfChangeType.REMOVE_NODE:
+      membership.remove(memberId);
+      break;
+    case ConfChangeType.UPDATE_NODE:
+      membership.updatePeerUrls(memberId, memberFromJson(memberId, utf8Text(message.context)).peerUrls);
+  }
+  return change({ type, memberId });
+}
+
+function changeConfState(state: ConfState, { type, memberId }: ConfChange): ConfState {
+  const voters = state.voters.filter((id) => id !== memberId);
+  if (type === ConfChangeType.ADD_NODE) voters.push(memberId);
+  return { ...state, voters };
+}
+
+function encodeAddMember(member: Member): Uint8Array {
+  return toBinary(
+    ConfChangeSchema,
+    create(ConfChangeSchema, {
+      type: ConfChangeTypeProto.ConfChangeAddNode,
+      nodeId: member.id,
+      context: utf8(memberJson(member)),
+    }),
+  );
+}
+
+function makeRaft(
+  options: MemberOptions,
+  id: bigint,
+  log: RaftLog,
+  hardState: HardState,
+  confState: ConfState,
+  applied: number,
+): Raft {
+  return new Raft({
+    id,
+    log,
+    hardState,
+    confState,
+    applied,
+    electionTicks: options.electionTicks,
+    committedSizeMax: COMMITTED_SIZE_MAX,
+  });
+}

@@ -1,0 +1,313 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { Applier } from "../apply/mod.ts";
+import { assert } from "../base/assert.ts";
+import { CLUSTER_VERSION } from "../base/version.ts";
+import {
+  ClusterMemberAttrSetRequestSchema,
+  ClusterVersionSetRequestSchema,
+} from "../gen/membershippb/membership_pb.ts";
+import { Keyspace } from "../keyspace/mod.ts";
+import { idText, Membership } from "../membership/mod.ts";
+import type { CompactionJob } from "../mvcc/mod.ts";
+import { RaftOperation } from "../wire/mod.ts";
+import { applyConfChange, bootstrap, type Bootstrapped } from "./bootstrap.ts";
+import { PacedCompaction } from "./compaction.ts";
+import { Duties } from "./duties.ts";
+import type { Job } from "./jobs.ts";
+import { Loop } from "./loop.ts";
+import { type MemberOptions, requestTimeoutMs } from "./options.ts";
+import { PendingReads, type Read } from "./pending_reads.ts";
+import { Proposals, type Settle } from "./proposals.ts";
+import { RequestIds } from "./request_ids.ts";
+import { hashState } from "./state_hash.ts";
+
+/** What `Status` reports of raft. */
+export interface RaftStatus {
+  readonly leader: bigint;
+  readonly term: number;
+  readonly commitIndex: number;
+  readonly appliedIndex: number;
+}
+
+/** A running member: the door for the api. See mod.ts for its contract. */
+export class Member {
+  readonly id: bigint;
+  readonly clusterId: bigint;
+  readonly membership: Membership;
+  readonly keyspace: Keyspace;
+  /** How long proposals and reads are waited for. */
+  readonly requestTimeoutMs: number;
+
+  readonly #options: MemberOptions;
+  readonly #bootstrapped: Bootstrapped;
+  readonly #ids: RequestIds;
+  readonly #proposals: Proposals;
+  readonly #reads = new PendingReads();
+  readonly #loop: Loop;
+  readonly #duties: Duties;
+  readonly #compactions = new Map<CompactionJob, PacedCompaction>();
+
+  private constructor(
+    options: MemberOptions,
+    bootstrapped: Bootstrapped,
+    applier: Applier,
+    keyspace: Keyspace,
+    membership: Membership,
+  ) {
+    const { clock } = options;
+    this.id = bootstrapped.memberId;
+    this.clusterId = bootstrapped.clusterId;
+    this.membership = membership;
+    this.keyspace = keyspace;
+    this.requestTimeoutMs = requestTimeoutMs(options);
+    this.#options = options;
+    this.#bootstrapped = bootstrapped;
+    this.#ids = new RequestIds(this.id, clock.wallMs());
+    this.#proposals = new Proposals(this.#ids, options.requestSizeMax);
+    this.#loop = new Loop({
+      clock,
+      raft: bootstrapped.raft,
+      wal: bootstrapped.wal,
+      applier,
+      proposals: this.#proposals,
+      snapshotCatchUpEntries: options.snapshotCatchUpEntries,
+      applyConfChange: (entry) =>
+        void applyConfChange(entry, membership, (change) => bootstrapped.raft.applyConfChange(change)),
+      publish: (firstRow, endRow) => keyspace.watchHub.publish(firstRow, endRow),
+      catchUpWatchers: () => keyspace.watchHub.step(),
+      startCompaction: (job) => this.#startCompaction(job),
+      onLeading: () => this.#onLeading(),
+      onFatal: (reason) => this.#fail(reason),
+    });
+    this.#duties = new Duties({
+      clock,
+      keyspace,
+      isLeader: () => bootstrapped.raft.canReadAlone,
+      propose: (operation, body, settle) => this.propose(operation, body, settle),
+    });
+  }
+
+  /** Opens or creates the data directory, replays the log, and returns once this member leads and has published itself. */
+  static async start(options: MemberOptions): Promise<Member> {
+    const membership = new Membership();
+    const keyspace = new Keyspace({
+      electionTimeoutMs: options.electionTicks * options.tickMs,
+      revokeRetryMs: requestTimeoutMs(options),
+      hashSeed: new DataView(options.entropy.fill(new Uint8Array(4)).buffer).getUint32(0),
+    });
+    const applier = new Applier(keyspace, membership);
+    const bootstrapped = await bootstrap(options, applier, membership);
+    const member = new Member(options, bootstrapped, applier, keyspace, membership);
+    await member.#takeUpWork();
+    return member;
+  }
+
+  /** The longest turn of the loop so far, in milliseconds. */
+  get turnLongestMs(): number {
+    return this.#loop.turnLongestMs;
+  }
+
+  get raftStatus(): RaftStatus {
+    const { raft } = this.#bootstrapped;
+    return {
+      leader: raft.leader,
+      term: raft.term,
+      commitIndex: raft.commitIndex,
+      appliedIndex: raft.appliedIndex,
+    };
+  }
+
+  get raftTerm(): number {
+    return this.#bootstrapped.raft.term;
+  }
+
+  /**
+   * Replicates an operation (a RaftOperation and its request in wire form, which is copied) and settles with its outcome.
+   * An outcome whose body has sources must be sent or closed.
+   */
+  propose(operation: number, body: Uint8Array, settle: Settle): void {
+    const { raft } = this.#bootstrapped;
+    const unapplied = raft.commitIndex - raft.appliedIndex;
+    this.#proposals.add(operation, body, unapplied, this.#options.clock.monotonicMs(), settle);
+    this.#loop.wake();
+  }
+
+  /** Calls `read` once the applied state is as new as every write acknowledged before this call: usually at once. */
+  linearizableRead(read: Read): void {
+    if (this.#bootstrapped.raft.canReadAlone) read(undefined);
+    else this.#reads.add(read, this.#options.clock.monotonicMs());
+  }
+
+  /**
+   * The revision at which the store can be read now where a request asks for the newest: 0, the head itself, or while an
+   * entry is half applied the newest complete one.
+   */
+  get headRevision(): number {
+    return this.#loop.isApplying ? this.keyspace.store.revision : 0;
+  }
+
+  /** Runs `callback` when no entry is half applied, for reads of state without revisions (leases, alarms). */
+  whenApplied(callback: () => void): void {
+    this.#loop.whenApplied(callback);
+  }
+
+  /** Works on a job in the background, a step at a time. */
+  runJob(job: Job): void {
+    this.#loop.jobs.add(job);
+    this.#loop.wake();
+  }
+
+  /** Asks for a turn: watchers have something to do that no entry brings. */
+  wake(): void {
+    this.#loop.wake();
+  }
+
+  /** Runs `callback` when the deletions of a compaction have been carried out. */
+  whenCompacted(job: CompactionJob, callback: () => void): void {
+    const paced = this.#compactions.get(job);
+    if (paced === undefined) callback();
+    else paced.whenDone(callback);
+  }
+
+  /** Monotonic milliseconds, on the clock that leases expire by. */
+  get nowMs(): number {
+    return this.#options.clock.monotonicMs();
+  }
+
+  /** Computes the checksum over everything stored, with the revision it was taken at. */
+  hash(settle: (hash: number, revision: number) => void): void {
+    this.whenApplied(() => {
+      const { keyspace, membership } = this;
+      const { revision } = keyspace.store;
+      const steps = hashState({ keyspace, membership, confState: this.#bootstrapped.raft.confState });
+      this.runJob({
+        step: () => {
+          const step = steps.next();
+          if (step.done !== true) return "running";
+          settle(step.value, revision);
+          return "done";
+        },
+      });
+    });
+  }
+
+  /** An id for a lease that leaves the choice to the server: positive, unique in the cluster. */
+  nextLeaseId(): bigint {
+    return this.#ids.nextInt63();
+  }
+
+  /**
+   * Renews a lease; `settle` gets its TTL in seconds, or 0 when there is no such lease. A lease that has expired but is not
+   * yet revoked is waited for, so that nobody is told of a renewal that a revocation undoes.
+   */
+  renewLease(id: bigint, settle: (ttl: number) => void): void {
+    this.#duties.renewLease(id, settle);
+  }
+
+  /** Fails what is pending, finishes the append in flight and closes the files. */
+  async stop(): Promise<void> {
+    this.#duties.stop();
+    await this.#loop.stop();
+    this.#proposals.stop();
+    this.#reads.release("stopped");
+    await this.#bootstrapped.wal.close();
+    await this.#bootstrapped.directory.close();
+  }
+
+  async #takeUpWork(): Promise<void> {
+    const { raft } = this.#bootstrapped;
+    const { clock, tickMs, log } = this.#options;
+    clock.every(tickMs, () => {
+      this.#loop.tick();
+      const now = clock.monotonicMs();
+      this.#proposals.expire(now, this.requestTimeoutMs);
+      this.#reads.expire(now, this.requestTimeoutMs);
+    });
+    // Entry 1 brings the configuration in which this member may campaign; nobody else could win.
+    this.#loop.wake();
+    log.info("started as single-node; fast-forwarding election ticks", { "local-member-id": idText(this.id) });
+    while (!raft.confState.voters.includes(this.id)) await this.#nextTurn();
+    raft.campaign();
+    this.#loop.wake();
+    await new Promise<void>((resolve) => this.linearizableRead(() => resolve()));
+    await this.#publish();
+    this.#duties.start();
+  }
+
+  #nextTurn(): Promise<void> {
+    return new Promise((resolve) => this.#options.clock.defer(resolve));
+  }
+
+  /** Tells the cluster, and so the log, this member's name and client URLs, and settles the cluster version once. */
+  async #publish(): Promise<void> {
+    const { name, clientUrls, log } = this.#options;
+    await this.#proposeOwn(
+      RaftOperation.CLUSTER_MEMBER_ATTR_SET,
+      toBinary(
+        ClusterMemberAttrSetRequestSchema,
+        create(ClusterMemberAttrSetRequestSchema, {
+          memberID: this.id,
+          memberAttributes: { name, clientUrls: [...clientUrls] },
+        }),
+      ),
+    );
+    log.info("published local member to cluster through raft", {
+      "local-member-id": idText(this.id),
+      "cluster-id": idText(this.clusterId),
+      "publish-timeout": `${this.requestTimeoutMs / 1000}s`,
+    });
+    if (this.membership.clusterVersion !== "") return;
+    await this.#proposeOwn(
+      RaftOperation.CLUSTER_VERSION_SET,
+      toBinary(ClusterVersionSetRequestSchema, create(ClusterVersionSetRequestSchema, { ver: CLUSTER_VERSION })),
+    );
+    log.info("set initial cluster version", {
+      "cluster-id": idText(this.clusterId),
+      "local-member-id": idText(this.id),
+      "cluster-version": CLUSTER_VERSION.replace(/\.\d+$/, ""),
+    });
+  }
+
+  #proposeOwn(operation: number, body: Uint8Array): Promise<void> {
+    return new Promise((resolve, reject) =>
+      this.propose(operation, body, (_outcome, error) => error === undefined ? resolve() : reject(new Error(error)))
+    );
+  }
+
+  #startCompaction(job: CompactionJob): void {
+    const { clock, log, compactionBatchLimit, compactionSleepMs } = this.#options;
+    const paced = new PacedCompaction(job, {
+      clock,
+      batchLimit: compactionBatchLimit,
+      sleepMs: compactionSleepMs,
+      wake: () => {
+        this.#loop.jobs.retryWaiting();
+        this.#loop.wake();
+      },
+    });
+    this.#compactions.set(job, paced);
+    const startMs = clock.monotonicMs();
+    paced.whenDone(() => {
+      this.#compactions.delete(job);
+      log.info("finished scheduled compaction", {
+        "compact-revision": job.revision,
+        took: `${(clock.monotonicMs() - startMs).toFixed(3)}ms`,
+        "removed-revisions": job.removedCount,
+      });
+    });
+    this.#loop.jobs.add(paced);
+  }
+
+  #onLeading(): void {
+    const { clock, electionTicks, tickMs } = this.#options;
+    assert(this.#bootstrapped.raft.canReadAlone, "a single voter that leads can read alone");
+    this.keyspace.lessor.promote(clock.monotonicMs(), electionTicks * tickMs);
+    this.#reads.release(undefined);
+  }
+
+  #fail(reason: Error): void {
+    // Nothing is settled: whether what is pending reached the disk is not known, and the process ends.
+    this.#duties.stop();
+    this.#options.onFatal(reason);
+  }
+}

@@ -1,0 +1,20 @@
+/**
+ * One running member: where the pure core meets disk, clock and peers. Proposals and reads come in from the api, go round
+ * one loop, and are answered from it.
+ *
+ * It knows nothing of calls, wire formats of responses, or command-line flags.
+ *
+ * Invariants
+ * 1. One turn of the loop at a time touches the core; nothing is handled on arrival.
+ * 2. A proposal is settled only after its entry is durable (on a quorum), applied, and published to every watcher.
+ * 3. One append is in flight; whatever arrives meanwhile goes into the next one. A failed append ends the process.
+ * 4. No turn lasts longer than a few milliseconds: entries, jobs and catch-up stop at their share of TURN_MS_MAX.
+ *
+ * Absent: peers, checkpoints.
+ *
+ * Read: options, request_ids, proposals, jobs, loop, duties, bootstrap, member.
+ */
+export type { MemberOptions } from "./options.ts";
+export type { MemberError, Settle } from "./proposals.ts";
+export type { Job, JobState } from "./jobs.ts";
+export { Member } from "./member.ts";

@@ -1,0 +1,41 @@
+import type { Clock } from "../io/clock.ts";
+import type { Crypto } from "../io/crypto.ts";
+import type { Disk } from "../io/disk.ts";
+import type { Entropy } from "../io/entropy.ts";
+import type { Logger } from "../io/log.ts";
+
+/** What a member needs of its machine and its operator. Durations in milliseconds. */
+export interface MemberOptions {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly crypto: Crypto;
+  readonly entropy: Entropy;
+  readonly log: Logger;
+
+  readonly name: string;
+  readonly dataDirectory: string;
+  /** Empty: inside the data directory. */
+  readonly walDirectory: string;
+  readonly peerUrls: readonly string[];
+  readonly clientUrls: readonly string[];
+  readonly clusterToken: string;
+
+  readonly tickMs: number;
+  readonly electionTicks: number;
+  /** Applied entries that stay in memory for followers to catch up from. */
+  readonly snapshotCatchUpEntries: number;
+  /** Largest encoded request that may enter the log, in bytes. */
+  readonly requestSizeMax: number;
+  readonly watchProgressIntervalMs: number;
+  /** History rows removed in one step of a compaction, and the pause after it; 0: the defaults. */
+  readonly compactionBatchLimit: number;
+  readonly compactionSleepMs: number;
+
+  /** The member cannot go on (a failed append, a broken invariant): nothing more may be acknowledged. */
+  readonly onFatal: (reason: Error) => void;
+}
+
+/** How long etcd waits for a proposal or a leader: 5 s, and two elections on top. */
+export function requestTimeoutMs(options: MemberOptions): number {
+  return 5000 + 2 * options.electionTicks * options.tickMs;
+}

@@ -1,0 +1,111 @@
+import type { Outcome } from "../apply/mod.ts";
+import { PROPOSALS_SIZE_MAX, UNAPPLIED_ENTRIES_MAX } from "../base/limits.ts";
+import { encodeRaftRequest } from "../wire/mod.ts";
+import type { RequestIds } from "./request_ids.ts";
+
+/** Why a proposal or a read got no answer from the state machine. */
+export type MemberError =
+  | "no_leader"
+  | "leader_changed"
+  | "timeout"
+  | "stopped"
+  | "too_many_requests"
+  | "request_too_large";
+
+/** Called exactly once: with an outcome, or with the reason why there is none. */
+export type Settle = (outcome: Outcome | undefined, error: MemberError | undefined) => void;
+
+interface Pending {
+  readonly settle: Settle;
+  readonly sinceMs: number;
+}
+
+/** Encoded entries on their way into the log, and the callers that wait for what becomes of them. */
+export class Proposals {
+  readonly #ids: RequestIds;
+  readonly #requestSizeMax: number;
+  /** By sequence; a Map keeps the order of insertion, so the oldest is the first. */
+  readonly #pending = new Map<number, Pending>();
+  #queue: Uint8Array[] = [];
+  #queueSequences: number[] = [];
+  #queueSize = 0;
+  #isStopped = false;
+
+  constructor(ids: RequestIds, requestSizeMax: number) {
+    this.#ids = ids;
+    this.#requestSizeMax = requestSizeMax;
+  }
+
+  /** Proposals accepted and not yet settled. */
+  get pendingCount(): number {
+    return this.#pending.size;
+  }
+
+  get isQueueEmpty(): boolean {
+    return this.#queue.length === 0;
+  }
+
+  /**
+   * Encodes and queues an operation. `body` is copied. `unapplied` is the number of committed entries that wait to be
+   * applied: beyond etcd's bound nothing more is taken in.
+   */
+  add(operation: number, body: Uint8Array, unapplied: number, nowMs: number, settle: Settle): void {
+    if (this.#isStopped) return settle(undefined, "stopped");
+    if (unapplied > UNAPPLIED_ENTRIES_MAX || this.#queueSize > PROPOSALS_SIZE_MAX) {
+      return settle(undefined, "too_many_requests");
+    }
+    const id = this.#ids.next();
+    const data = encodeRaftRequest(operation, body, id);
+    if (data.length > this.#requestSizeMax) return settle(undefined, "request_too_large");
+    this.#pending.set(id.sequence, { settle, sinceMs: nowMs });
+    this.#queue.push(data);
+    this.#queueSequences.push(id.sequence);
+    this.#queueSize += data.length;
+  }
+
+  /** Hands out everything queued; `propose` returns false for what was dropped, which then fails with no_leader. */
+  drain(propose: (data: Uint8Array) => boolean): void {
+    const queue = this.#queue;
+    const sequences = this.#queueSequences;
+    if (queue.length === 0) return;
+    this.#queue = [];
+    this.#queueSequences = [];
+    this.#queueSize = 0;
+    for (let i = 0; i < queue.length; i++) {
+      if (!propose(queue[i])) this.#fail(sequences[i], "no_leader");
+    }
+  }
+
+  /** True when somebody here waits for the outcome of this request. */
+  isWaitedFor(member: number, sequence: number): boolean {
+    return member === this.#ids.member && this.#pending.has(sequence);
+  }
+
+  settle(sequence: number, outcome: Outcome): void {
+    const pending = this.#pending.get(sequence);
+    if (pending === undefined) return;
+    this.#pending.delete(sequence);
+    pending.settle(outcome, undefined);
+  }
+
+  /** Gives up on proposals older than `timeoutMs`. They may still be applied later: the client cannot know. */
+  expire(nowMs: number, timeoutMs: number): void {
+    for (const [sequence, { sinceMs }] of this.#pending) {
+      if (nowMs - sinceMs < timeoutMs) return;
+      this.#fail(sequence, "timeout");
+    }
+  }
+
+  /** Fails everything pending and refuses what comes. */
+  stop(): void {
+    this.#isStopped = true;
+    for (const sequence of [...this.#pending.keys()]) this.#fail(sequence, "stopped");
+  }
+
+  #fail(sequence: number, error: MemberError): void {
+    const pending = this.#pending.get(sequence);
+    if (pending === undefined) return;
+    this.#pending.delete(sequence);
+    pending.settle(undefined, error);
+  }
+}
