@@ -34,7 +34,7 @@ function memberList(member: Member, call: UnaryCall, bytes: Uint8Array): void {
 function answerMemberList(member: Member, call: UnaryCall): void {
   const writer = new WireWriter();
   // Headers of this service carry no revision.
-  writeResponseHeader(writer, { clusterId: member.clusterId, memberId: member.id }, 0, member.raftTerm);
+  writeResponseHeader(writer, member.headerIdentity, 0, member.raftTerm);
   for (const listed of member.membership.list()) writer.messageField(2, encodeMember(listed));
   call.reply(writer.view());
 }

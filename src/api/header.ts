@@ -28,8 +28,7 @@ export function replyWithHeader(call: UnaryCall, member: Member, revision: numbe
 
 /** Writes the header as field 1, with the current revision where `revision` is 0. */
 export function writeHeader(writer: WireWriter, member: Member, revision: number): void {
-  const identity = { clusterId: member.clusterId, memberId: member.id };
-  writeResponseHeader(writer, identity, revision || member.keyspace.store.revision, member.raftTerm);
+  writeResponseHeader(writer, member.headerIdentity, revision || member.keyspace.store.revision, member.raftTerm);
 }
 
 const SMALL_PART_SIZE_MAX = 256 * 1024;

@@ -9,7 +9,7 @@ import {
 import { Keyspace } from "../keyspace/mod.ts";
 import { idText, Membership } from "../membership/mod.ts";
 import type { CompactionJob } from "../mvcc/mod.ts";
-import { RaftOperation } from "../wire/mod.ts";
+import { HeaderIdentity, RaftOperation } from "../wire/mod.ts";
 import { applyConfChange, bootstrap, type Bootstrapped } from "./bootstrap.ts";
 import { PacedCompaction } from "./compaction.ts";
 import { Duties } from "./duties.ts";
@@ -33,6 +33,7 @@ export interface RaftStatus {
 export class Member {
   readonly id: bigint;
   readonly clusterId: bigint;
+  readonly headerIdentity: HeaderIdentity;
   readonly membership: Membership;
   readonly keyspace: Keyspace;
   /** How long proposals and reads are waited for. */
@@ -57,6 +58,7 @@ export class Member {
     const { clock } = options;
     this.id = bootstrapped.memberId;
     this.clusterId = bootstrapped.clusterId;
+    this.headerIdentity = new HeaderIdentity(this.clusterId, this.id);
     this.membership = membership;
     this.keyspace = keyspace;
     this.requestTimeoutMs = requestTimeoutMs(options);
