@@ -115,7 +115,7 @@ export class ConfigError extends Error {
 
 /** The checks of the finished object, in etcd's order; each gives etcd's text or undefined. */
 const CHECKS: ((config: Config) => string | undefined)[] = [
-  (config) => config.logger === "zap" ? undefined : `unknown logger option ${JSON.stringify(config.logger)}`,
+  checkLogger,
   checkLogOutputs,
   (config) => checkBindUrls(config.listenPeerUrls),
   (config) => checkBindUrls(config.listenClientUrls),
@@ -390,6 +390,12 @@ function readLogFormat(settings: Settings): string {
   if (!settings.isSet("log-format") || format === "") return "auto";
   if (format === "json" || format === "console") return format;
   throw new ConfigError(`unknown log format: ${format}, supported values json, console`);
+}
+
+function checkLogger(config: Config): string | undefined {
+  if (config.logger === "zap") return undefined;
+  if (config.logger === "capnslog") return "--logger=capnslog is removed in v3.5";
+  return `unknown logger option ${JSON.stringify(config.logger)}`;
 }
 
 function checkLogOutputs(config: Config): string | undefined {

@@ -80,6 +80,7 @@ test("what etcd refuses is refused in its words", () => {
       "--election-timeout[1000ms] should be at least as 5 times as --heartbeat-interval[1000ms]",
     ],
     [["--election-timeout=60000"], "--election-timeout[60000ms] is too long, and should be set less than 50000ms"],
+    [["--logger=capnslog"], "--logger=capnslog is removed in v3.5"],
     [["--logger=capnslog2"], 'unknown logger option "capnslog2"'],
     [["--log-level=loud"], 'unrecognized level: "loud"'],
     [["--log-format=xml"], "unknown log format: xml, supported values json, console"],

@@ -29,7 +29,7 @@ export class Output {
     try {
       return new Output(openSync(path, "a", 0o644), true);
     } catch (error) {
-      throw new Error(`couldn't open sink ${JSON.stringify(target)}: ${(error as Error).message}`);
+      throw new Error(`open sink ${JSON.stringify(target)}: ${(error as Error).message}`);
     }
   }
 
