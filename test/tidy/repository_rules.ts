@@ -20,7 +20,7 @@ export const REPOSITORY_RULES: readonly Rule[] = [
   },
   {
     name: "a place for work to be done later",
-    pattern: /\b(?:TODO|FIXME|XXX)\b/,
+    pattern: /\b(?:TO[D]O|FIX[M]E|X{3})\b/,
     files: /\.(?:ts|proto|go|py|js|sh)$/,
   },
   {
