@@ -49,7 +49,6 @@ export abstract class GrpcCall implements Call, StreamHandler, DeadlineEntry {
   #partialSize = 0;
   /** Bytes left over when the handler paused amid a frame. */
   #backlog: Uint8Array = EMPTY_BYTES;
-  #isEndPending = false;
   #isTaking = false;
 
   #cancelListener: ((cause: RpcError) => void) | undefined = undefined;
@@ -93,12 +92,12 @@ export abstract class GrpcCall implements Call, StreamHandler, DeadlineEntry {
     this.#isTaking = true;
     this.#takeBytes(source, start, end);
     this.#isTaking = false;
+    // The handler may have paused and resumed meanwhile.
+    if (!this.isPaused) this.stream.resume();
   }
 
   onEnd(): void {
-    if (this.isClosed) return;
-    if (this.isPaused) this.#isEndPending = true;
-    else this.takeEnd(this.#partialSize > 0);
+    if (!this.isClosed) this.takeEnd(this.#partialSize > 0);
   }
 
   onDrain(): void {}
@@ -223,21 +222,16 @@ export abstract class GrpcCall implements Call, StreamHandler, DeadlineEntry {
     if (!this.isPaused) return;
     this.isPaused = false;
     // Inside a listener the loop that called it goes on by itself.
-    if (!this.#isTaking) {
-      this.#isTaking = true;
-      while (this.#backlog.length > 0 && !this.isPaused && !this.isClosed) {
-        const backlog = this.#backlog;
-        this.#backlog = EMPTY_BYTES;
-        this.#takeBytes(backlog, 0, backlog.length);
-      }
-      this.#isTaking = false;
+    if (this.#isTaking) return;
+    this.#isTaking = true;
+    while (this.#backlog.length > 0 && !this.isPaused && !this.isClosed) {
+      const backlog = this.#backlog;
+      this.#backlog = EMPTY_BYTES;
+      this.#takeBytes(backlog, 0, backlog.length);
     }
-    if (this.isPaused || this.isClosed) return;
-    if (this.#isEndPending) {
-      this.#isEndPending = false;
-      this.takeEnd(this.#partialSize > 0);
-    }
-    this.stream.resume();
+    this.#isTaking = false;
+    // The stream was paused with the call, so what it holds, the end included, comes after the backlog.
+    if (!this.isPaused && !this.isClosed) this.stream.resume();
   }
 
   // --- Answering.

@@ -5,7 +5,7 @@ type StreamingMethod = Exclude<Method, { kind: "unary" }>;
 
 export class GrpcStreamCall extends GrpcCall implements StreamCall {
   /** The request of a server-streaming call, kept until the client has ended its side. */
-  #request: Uint8Array | undefined = undefined;
+  #onlyMessage: Uint8Array | undefined = undefined;
   #messageListener: ((message: Uint8Array) => void) | undefined = undefined;
   #halfCloseListener: (() => void) | undefined = undefined;
   #drainListener: (() => void) | undefined = undefined;
@@ -75,9 +75,13 @@ export class GrpcStreamCall extends GrpcCall implements StreamCall {
   protected takeMessage(message: Uint8Array): void {
     const method = this.request.method as StreamingMethod;
     if (method.kind !== "server_streaming") {
-      this.#run(() => this.#messageListener?.(message));
-    } else if (this.#request === undefined) {
-      this.#request = message.slice();
+      try {
+        this.#messageListener?.(message);
+      } catch (error) {
+        this.threw(error);
+      }
+    } else if (this.#onlyMessage === undefined) {
+      this.#onlyMessage = message.slice();
     } else {
       this.fail(
         Code.INTERNAL,
@@ -92,11 +96,11 @@ export class GrpcStreamCall extends GrpcCall implements StreamCall {
       this.refuse(Code.INTERNAL, "unexpected EOF");
     } else if (method.kind !== "server_streaming") {
       this.#run(() => this.#halfCloseListener?.());
-    } else if (this.#request === undefined) {
+    } else if (this.#onlyMessage === undefined) {
       this.fail(Code.INTERNAL, "cardinality violation: received no request message from non-client-streaming RPC");
     } else {
-      const request = this.#request;
-      this.#request = undefined;
+      const request = this.#onlyMessage;
+      this.#onlyMessage = undefined;
       this.#run(() => method.handle(this, request));
     }
   }

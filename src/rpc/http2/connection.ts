@@ -22,6 +22,7 @@ import {
   HTTP2_TURN_WRITE_MAX,
   HTTP2_WINDOW_UPDATE_FREE_MIN,
 } from "../../base/limits.ts";
+import { AssertionError } from "../../base/assert.ts";
 import { EMPTY_BYTES, utf8 } from "../../base/bytes.ts";
 import type { ByteStream, ByteStreamListener, HttpField } from "../../io/net.ts";
 import type { Budget } from "./budget.ts";
@@ -202,7 +203,8 @@ export class Http2Connection implements ByteStreamListener {
     if (this.#inFlight !== undefined) this.budget.release(this.#inFlight.length);
     this.#inFlight = undefined;
     this.#out = undefined;
-    this.#rest = this.#block = EMPTY_BYTES;
+    this.#rest = EMPTY_BYTES;
+    this.#releaseBlock();
     this.server.forget(this);
   }
 
@@ -441,7 +443,7 @@ export class Http2Connection implements ByteStreamListener {
     if ((flags & Flag.END_HEADERS) === 0) return;
     const block = this.#block;
     this.#blockStreamId = 0;
-    this.#block = EMPTY_BYTES;
+    this.#releaseBlock();
     this.#readBlock(block, 0, this.#blockSize, this.#blockFlags, id, this.#blockDependsOn);
   }
 
@@ -452,11 +454,19 @@ export class Http2Connection implements ByteStreamListener {
     }
     if (this.#block.length < size) {
       const grown = new Uint8Array(Math.max(size, this.#block.length * 2));
+      if (!this.budget.tryReserve(grown.length - this.#block.length)) {
+        throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "no buffer space left for a header block");
+      }
       grown.set(this.#block.subarray(0, this.#blockSize));
       this.#block = grown;
     }
     this.#block.set(bytes.subarray(start, end), this.#blockSize);
     this.#blockSize = size;
+  }
+
+  #releaseBlock(): void {
+    this.budget.release(this.#block.length);
+    this.#block = EMPTY_BYTES;
   }
 
   #readBlock(bytes: Uint8Array, start: number, end: number, flags: number, id: number, dependsOn: number): void {
@@ -903,7 +913,16 @@ export class Http2Connection implements ByteStreamListener {
 
       const sizeMax = Math.min(HTTP2_SLICE_SIZE, this.#peerFrameSize, this.#sendWindow, stream.sendWindow);
       const out = this.#reserve(FRAME_HEADER_SIZE + sizeMax);
-      const size = stream.fill(out, this.#outSize + FRAME_HEADER_SIZE, sizeMax);
+      let size: number;
+      try {
+        size = stream.fill(out, this.#outSize + FRAME_HEADER_SIZE, sizeMax);
+      } catch (error) {
+        // A body that fails amid its message leaves nothing but to reset the stream.
+        if (error instanceof AssertionError) throw error;
+        stream.reset(ErrorCode.INTERNAL_ERROR);
+        stream.handler!.onAbort("reset");
+        continue;
+      }
       this.#outSize = this.#writeFrameHeader(out, size, FrameType.DATA, 0, stream.id) + size;
       this.#isPingForgiven = true;
       this.#controlCredit.regain(1);

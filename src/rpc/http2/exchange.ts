@@ -36,6 +36,7 @@ class Http2Exchange implements HttpExchange {
   constructor(stream: Http2Stream) {
     const { headers } = stream;
     this.#stream = stream;
+    stream.mayStall = true;
     this.method = headers.method!;
     this.scheme = headers.scheme ?? "http";
     this.path = headers.path ?? "";
@@ -96,6 +97,7 @@ class Http2Exchange implements HttpExchange {
   end(trailers?: readonly HttpField[]): void {
     if (this.isClosed) return;
     this.isEnded = true;
+    this.#stream.mayStall = false;
     this.#stream.end(trailers);
   }
 

@@ -1,3 +1,4 @@
+import { assert } from "../../base/assert.ts";
 import { HTTP2_DIRECT_WRITE_MAX, HTTP2_SEND_HIGH_WATER, HTTP2_SEND_LOW_WATER } from "../../base/limits.ts";
 import type { HttpField } from "../../io/net.ts";
 import type { MessageBody } from "../../io/rpc.ts";
@@ -197,6 +198,7 @@ export class Http2Stream {
         );
       } else {
         taken = item.body!.read(target.subarray(offset + size, offset + size + wanted));
+        assert(taken > 0 && taken <= wanted, "a body must produce what is left of it");
       }
       item.sent += taken;
       size += taken;
