@@ -32,3 +32,23 @@ export function writeHeader(writer: WireWriter, member: Member, revision: number
 }
 
 const SMALL_PART_SIZE_MAX = 256 * 1024;
+
+/**
+ * Headers as field 1, for watch responses: many of them carry the same revision. A revision of 0 is left out. The bytes
+ * are valid until the next call.
+ */
+export function cachedHeader(member: Member): (revision: number) => Uint8Array {
+  const writer = new WireWriter(64);
+  let cachedRevision = -1;
+  let cachedTerm = -1;
+  return (revision) => {
+    const term = member.raftTerm;
+    if (revision !== cachedRevision || term !== cachedTerm) {
+      cachedRevision = revision;
+      cachedTerm = term;
+      writer.reset();
+      writeResponseHeader(writer, member.headerIdentity, revision, term);
+    }
+    return writer.view();
+  };
+}

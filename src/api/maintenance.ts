@@ -3,7 +3,7 @@ import { AlarmRequestSchema, HashKVRequestSchema } from "../gen/etcdserverpb/mai
 import { JOB_STEP_BUDGET } from "../base/limits.ts";
 import { ETCD_VERSION, STORAGE_VERSION } from "../base/version.ts";
 import { utf8 } from "../base/bytes.ts";
-import { WireWriter } from "../base/varint.ts";
+import { clampInt64, WireWriter } from "../base/varint.ts";
 import type { Method, UnaryCall } from "../io/rpc.ts";
 import { AlarmType } from "../keyspace/mod.ts";
 import type { Member } from "../member/mod.ts";
@@ -76,7 +76,7 @@ function hash(member: Member, call: UnaryCall): void {
 function hashKv(member: Member, call: UnaryCall, bytes: Uint8Array): void {
   const { revision } = decodeMessage(HashKVRequestSchema, bytes);
   const { store } = member.keyspace;
-  const job = store.hashKv(clampRevision(revision));
+  const job = store.hashKv(clampInt64(revision));
   if (job === "compacted") return fail(call, ApiError.COMPACTED);
   if (job === "future") return fail(call, ApiError.FUTURE_REVISION);
   const headerRevision = store.revision;
@@ -98,10 +98,4 @@ function hashKv(member: Member, call: UnaryCall, bytes: Uint8Array): void {
       return "done";
     },
   });
-}
-
-function clampRevision(revision: bigint): number {
-  if (revision > BigInt(Number.MAX_SAFE_INTEGER)) return Number.MAX_SAFE_INTEGER;
-  if (revision < -BigInt(Number.MAX_SAFE_INTEGER)) return -Number.MAX_SAFE_INTEGER;
-  return Number(revision);
 }

@@ -12,6 +12,8 @@ export interface ServiceOptions {
   readonly txnOperationsMax: number;
   /** `--max-request-bytes` */
   readonly requestSizeMax: number;
+  /** `--watch-progress-notify-interval` in milliseconds */
+  readonly watchProgressIntervalMs: number;
 }
 
 /** Every method that this member serves. */

@@ -176,3 +176,31 @@ export const LEASE_KEYS_PER_STEP = 2048;
 export const GATEWAY_JSON_DEPTH_MAX = 4000;
 /** Size of a JSON request body, or of one message of a stream of them; more is answered RESOURCE_EXHAUSTED. (etcd reads on.) */
 export const GATEWAY_BODY_SIZE_MAX = 16 * 1024 * 1024;
+
+/** etcd's allowance beyond `--max-request-bytes` for a watch response before it is fragmented, and for a received message. */
+export const WATCH_FRAGMENT_OVERHEAD = 512 * 1024;
+
+// watch
+
+/** Watch: bytes waiting in one stream's outbox. Above it, the watchers of the stream fall behind and catch up from history. */
+export const WATCH_OUTBOX_SIZE_MAX = 1 << 20;
+/** Watch: bytes waiting in all outboxes. Above it, every stream is given one response at a time. */
+export const WATCH_QUEUED_SIZE_MAX = 256 << 20;
+/** Watch: distinct revisions in one response of a watcher that catches up (etcd's figure); the rest goes into the next one. */
+export const WATCH_BATCH_REVISIONS_MAX = 1000;
+/** Watch: bytes after which a response of a watcher that catches up takes no further revision. */
+export const WATCH_BATCH_SIZE = 128 << 10;
+/** Watch: bytes of events encoded at once. A larger response is encoded while the client takes it. */
+export const WATCH_BLOCK_SIZE_MAX = 256 << 10;
+/** Watch: rows of one transaction delivered as it is published. For a larger one the watchers fall behind and catch up in steps. */
+export const WATCH_PUBLISH_ROWS_MAX = 1024;
+/** Watch: rows gathered for watchers that catch up, over all keys and ranges. When full, all of them are delivered. */
+export const WATCH_GATHERED_ROWS_MAX = 1 << 18;
+/** Path and query of an HTTP request; a longer one is answered 414. */
+export const HTTP_PATH_SIZE_MAX = 16 * 1024;
+/** Header block of an HTTP/1.1 request (etcd: 1 MiB); a larger one is answered 431. */
+export const HTTP_HEADER_SIZE_MAX = 64 * 1024;
+/** Milliseconds a connection may take to send a request's header block, or stay idle before it (etcd: 5 min for the former); then it is closed. */
+export const HTTP_HEADER_TIMEOUT_MS = 5 * 60 * 1000;
+/** Connections held before the member is ready to serve; more are dropped. */
+export const HTTP_EARLY_CONNECTIONS_MAX = 1024;

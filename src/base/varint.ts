@@ -87,6 +87,12 @@ export function writeVarint64(target: Uint8Array, offset: number, value: bigint)
   return offset;
 }
 
+/** An exact int64 as a number, clamped to [-CLAMP_MAX, CLAMP_MAX] as `WireReader.int64` does. */
+export function clampInt64(value: bigint): number {
+  if (value > BigInt(CLAMP_MAX)) return CLAMP_MAX;
+  return value < -BigInt(CLAMP_MAX) ? -CLAMP_MAX : Number(value);
+}
+
 /** Writes a safe integer of either sign as int64 and returns the offset after it. */
 export function writeInt64(target: Uint8Array, offset: number, value: number): number {
   return value >= 0 ? writeVarint(target, offset, value) : writeVarint64(target, offset, BigInt(value));

@@ -1,4 +1,4 @@
-/** The composition root: makes a server of a configuration, and runs it until a signal. */
+/** Makes a server of a configuration, and runs it until a signal. */
 
 import { writeSync } from "node:fs";
 import process from "node:process";
@@ -7,6 +7,7 @@ import { bannerText } from "./banner.ts";
 import type { Config } from "./config.ts";
 import { identifyDataDirectory } from "./data_directory.ts";
 import type { ProcessLogger } from "./log/mod.ts";
+import { startServer } from "./server.ts";
 import { type RunningServer, runUntilEnd } from "./signals.ts";
 
 /** Runs a member; returns the exit code of the process. */
@@ -18,16 +19,11 @@ export async function serve(config: Config, log: ProcessLogger): Promise<number>
       "data-dir": config.dataDir,
       "dir-type": found,
     });
-    server = await startServer(config, log);
+    server = await startServer(config, log, found === "empty");
   } catch (error) {
     log.fatal("failed to start", { error });
     return 1;
   }
   if (isatty(2) && config.logFormat !== "json") writeSync(2, bannerText(config, process.env.NO_COLOR === undefined));
   return await runUntilEnd(server, log);
-}
-
-/** Resolves when clients are served; rejects, with everything closed again, if that cannot be. */
-function startServer(_config: Config, _log: ProcessLogger): Promise<RunningServer> {
-  return Promise.reject(new Error("this build has no server in it"));
 }

@@ -8,7 +8,7 @@ export interface KeyspaceOptions {
   readonly electionTimeoutMs: number;
   /** An expired lease whose revocation has not been applied after this long is revoked again. */
   readonly revokeRetryMs: number;
-  /** Seeds the lessor's hash table against chosen keys; members may differ in it. */
+  /** Seeds hash tables against keys chosen to collide; members may differ in it. */
   readonly hashSeed: number;
 }
 
@@ -26,6 +26,6 @@ export class Keyspace {
       checkpointIntervalMs: Infinity,
       hashSeed: options.hashSeed,
     });
-    this.watchHub = new WatchHub(this.store);
+    this.watchHub = new WatchHub(this.store, options.hashSeed);
   }
 }

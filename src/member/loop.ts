@@ -20,8 +20,8 @@ export interface LoopParts {
   readonly applyConfChange: (entry: Entry) => void;
   /** Rows [firstRow, endRow) are visible now: every watcher gets them queued before their writer hears. */
   readonly publish: (firstRow: number, endRow: number) => void;
-  /** Brings slow watchers forward, a step; true while some are behind. */
-  readonly catchUpWatchers: () => boolean;
+  /** Brings slow watchers forward, a step, and hands their streams what is to be sent; true while some are behind. */
+  readonly serveWatchers: () => boolean;
   /** A compaction was scheduled: its deletions are to be carried out in the background. */
   readonly startCompaction: (job: CompactionJob) => void;
   /** This member became leader and its own term's first entry is applied. */
@@ -124,7 +124,7 @@ export class Loop {
       // The disk works on the next append while the entries of the last one are applied.
       this.#startAppend();
       this.#apply();
-      const isBehind = this.#parts.catchUpWatchers();
+      const isBehind = this.#parts.serveWatchers();
       if (!this.#isTimeUp() || this.#running === undefined) this.jobs.run(this.#isTimeUp);
       if (isBehind || this.jobs.hasWork || this.#hasCommitted || this.#running !== undefined || raft.hasReady) {
         this.wake();

@@ -1,6 +1,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Applier } from "../apply/mod.ts";
 import { assert } from "../base/assert.ts";
+import { JOB_STEP_BUDGET } from "../base/limits.ts";
 import { CLUSTER_VERSION } from "../base/version.ts";
 import {
   ClusterMemberAttrSetRequestSchema,
@@ -76,7 +77,7 @@ export class Member {
       applyConfChange: (entry) =>
         void applyConfChange(entry, membership, (change) => bootstrapped.raft.applyConfChange(change)),
       publish: (firstRow, endRow) => keyspace.watchHub.publish(firstRow, endRow),
-      catchUpWatchers: () => keyspace.watchHub.step(),
+      serveWatchers: () => this.#serveWatchers(),
       startCompaction: (job) => this.#startCompaction(job),
       onLeading: () => this.#onLeading(),
       onFatal: (reason) => this.#fail(reason),
@@ -176,6 +177,12 @@ export class Member {
     return this.#options.clock.monotonicMs();
   }
 
+  /** An interval lengthened at random by up to a tenth, so that timers of many clients do not fall together. */
+  jitter(intervalMs: number): number {
+    const random = new DataView(this.#options.entropy.fill(new Uint8Array(4)).buffer).getUint32(0);
+    return intervalMs * (1 + random / 2 ** 32 / 10);
+  }
+
   /** Computes the checksum over everything stored, with the revision it was taken at. */
   hash(settle: (hash: number, revision: number) => void): void {
     this.whenApplied(() => {
@@ -222,6 +229,7 @@ export class Member {
     clock.every(tickMs, () => {
       this.#loop.tick();
       const now = clock.monotonicMs();
+      this.keyspace.watchHub.tick(now);
       this.#proposals.expire(now, this.requestTimeoutMs);
       this.#reads.expire(now, this.requestTimeoutMs);
     });
@@ -298,6 +306,14 @@ export class Member {
       });
     });
     this.#loop.jobs.add(paced);
+  }
+
+  /** Brings slow watchers forward a step and hands every stream's owner what it may send. True: some are still behind. */
+  #serveWatchers(): boolean {
+    const { watchHub } = this.keyspace;
+    if (watchHub.hasWork) watchHub.step(JOB_STEP_BUDGET);
+    watchHub.flush();
+    return watchHub.hasWork;
   }
 
   #onLeading(): void {

@@ -26,7 +26,6 @@ export interface MemberOptions {
   readonly snapshotCatchUpEntries: number;
   /** Largest encoded request that may enter the log, in bytes. */
   readonly requestSizeMax: number;
-  readonly watchProgressIntervalMs: number;
   /** History rows removed in one step of a compaction, and the pause after it; 0: the defaults. */
   readonly compactionBatchLimit: number;
   readonly compactionSleepMs: number;

@@ -14,6 +14,7 @@ export class RaftLog {
   #head = 0;
   #offset: number;
   #offsetTerm: number;
+  #size = 0;
 
   constructor(offset = 0, offsetTerm = 0) {
     this.#offset = offset;
@@ -23,6 +24,11 @@ export class RaftLog {
   /** The last position that is no longer held. */
   get offset(): number {
     return this.#offset;
+  }
+
+  /** Bytes of data of the entries held. */
+  get size(): number {
+    return this.#size;
   }
 
   get lastIndex(): number {
@@ -42,6 +48,7 @@ export class RaftLog {
   append(entry: Entry): void {
     assert(entry.index === this.lastIndex + 1, `entry ${entry.index} follows ${this.lastIndex}`);
     this.#entries.push(entry);
+    this.#size += entry.data.length;
   }
 
   /** Entries in (after, through]. */
@@ -58,6 +65,7 @@ export class RaftLog {
     // Dropped references are released at once; the array is shifted only when half of it is dropped, so that the cost
     // per entry is constant.
     const dropped = this.#head + index - this.#offset;
+    for (let i = this.#head; i < dropped; i++) this.#size -= this.#entries[i].data.length;
     this.#offset = index;
     if (dropped * 2 >= this.#entries.length) {
       this.#entries = this.#entries.slice(dropped);

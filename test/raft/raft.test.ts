@@ -167,7 +167,9 @@ describe("the log in memory", () => {
       expect(log.lastIndex).toBe(10);
       expect(log.slice(index, 10).map((entry) => entry.index)[0]).toBe(index + 1);
     }
+    expect(log.size).toBe(2);
     log.compact(10);
+    expect(log.size).toBe(0);
     expect(log.lastIndex).toBe(10);
     expect(log.lastTerm).toBe(4);
     log.append({ term: 4, index: 11, type: 0, data: utf8("k") });
