@@ -55,9 +55,10 @@ export class DataDirectory {
     const walPath = options.walPath === "" ? `${path}/member/wal` : options.walPath;
     let lock: File | undefined;
     try {
-      await prepareDirectory(disk, path, log);
+      await checkPermissions(disk, path, log);
       await createDurably(disk, snapPath);
-      await createDurably(disk, parentOf(walPath));
+      if (options.walPath !== "") await createDurably(disk, parentOf(walPath));
+      await probe(disk, `${path}/.touch`);
       lock = await lockDirectory(disk, path, `${snapPath}/db`);
       await refuseForeignState(disk, snapPath, lock);
       return new DataDirectory(path, walPath, await Wal.exists(disk, walPath), lock);
@@ -77,22 +78,22 @@ export class DataDirectory {
   }
 }
 
-/** Creates the directory or checks the permissions of the one that is there, and whether it can be written to. */
-async function prepareDirectory(disk: Disk, path: string, log: Logger): Promise<void> {
+async function checkPermissions(disk: Disk, path: string, log: Logger): Promise<void> {
   const stat = await disk.stat(path);
-  if (stat !== undefined && !stat.isDirectory) throw new DiskError("ENOTDIR", "open", path, "not a directory");
-  await createDurably(disk, path);
-  if (stat !== undefined && stat.mode !== DIRECTORY_MODE) {
-    log.warn("check file permission", {
-      "error":
-        `directory "${path}" exist, but the permission is "${modeText(stat.mode)}". The recommended permission ` +
-        `is "${modeText(DIRECTORY_MODE)}" to prevent possible unprivileged access to the data`,
-    });
-  }
-  const probe = `${path}/.touch`;
-  const file = await disk.open(probe, { write: true, create: true });
+  if (stat === undefined) return;
+  if (!stat.isDirectory) throw new DiskError("ENOTDIR", "open", path, "not a directory");
+  if (stat.mode === DIRECTORY_MODE) return;
+  log.warn("check file permission", {
+    "error": `directory "${path}" exist, but the permission is "${modeText(stat.mode)}". The recommended permission ` +
+      `is "${modeText(DIRECTORY_MODE)}" to prevent possible unprivileged access to the data`,
+  });
+}
+
+/** Whether files can be created: found out now rather than at the first cut of the log. */
+async function probe(disk: Disk, path: string): Promise<void> {
+  const file = await disk.open(path, { write: true, create: true });
   await file.close();
-  await disk.remove(probe);
+  await disk.remove(path);
 }
 
 /**

@@ -76,7 +76,7 @@ type Node = Inode | Directory;
 type NameChange =
   | { readonly kind: "add"; readonly name: string; readonly node: Node }
   | { readonly kind: "remove"; readonly name: string }
-  | { readonly kind: "rename"; readonly from: string; readonly to: string };
+  | { readonly kind: "rename"; readonly from: string; readonly to: string; readonly node: Node };
 
 function newDirectory(): Directory {
   return { kind: "directory", entries: new Map(), durable: new Map(), changes: [] };
@@ -259,7 +259,7 @@ export class SimulatedDisk implements Disk {
       if (replaced?.kind === "directory" && replaced.entries.size > 0) throw new DiskError("ENOTEMPTY", "rename", to);
       source.directory.entries.delete(source.name);
       source.directory.entries.set(target.name, node);
-      source.directory.changes.push({ kind: "rename", from: source.name, to: target.name });
+      source.directory.changes.push({ kind: "rename", from: source.name, to: target.name, node });
     });
   }
 
@@ -418,10 +418,8 @@ export class SimulatedDisk implements Disk {
       if (change.kind === "add") names.set(change.name, change.node);
       else if (change.kind === "remove") names.delete(change.name);
       else {
-        const moved = names.get(change.from);
-        if (moved === undefined) continue;
-        names.delete(change.from);
-        names.set(change.to, moved);
+        if (names.get(change.from) === change.node) names.delete(change.from);
+        names.set(change.to, change.node);
       }
     }
     const directory = newDirectory();

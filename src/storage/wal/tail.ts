@@ -97,8 +97,9 @@ function lostSector(path: string, tail: Uint8Array, offset: number, size: number
   }
   if (lost === -1 && total > available) lost = available;
   if (lost === -1) throw damage(path, offset, found);
-  // The header can only be judged if its sector is there.
-  if (lost !== FRAME_SIZE && !hasConsistentHeader(tail, total)) throw damage(path, offset, found);
+  // What is there of the header must agree with the length; it may itself reach into the lost sector.
+  const header = parseHeader(tail, 0);
+  if (typeof header === "number" && header < lost) throw damage(path, offset, found);
   return offset + lost;
 }
 
@@ -112,12 +113,6 @@ function frameSize(tail: Uint8Array, at: number): number {
   return isPossible ? FRAME_SIZE + payload + padding : NaN;
 }
 
-/** Whether the type and the sizes at the head of the record at 0 fit a frame of `total` bytes. */
-function hasConsistentHeader(tail: Uint8Array, total: number): boolean {
-  const header = parseHeader(tail, 0);
-  return header !== undefined && header.total === total;
-}
-
 interface Header {
   readonly type: number;
   readonly crc: number;
@@ -127,16 +122,16 @@ interface Header {
   readonly total: number;
 }
 
-/** The record header at `at`; the data itself may lie beyond the tail. Undefined if it is none. */
-function parseHeader(tail: Uint8Array, at: number): Header | undefined {
+/** The record header at `at`, or the position of the first byte that cannot be in one. The data may lie beyond the tail. */
+function parseHeader(tail: Uint8Array, at: number): Header | number {
   const total = frameSize(tail, at);
-  if (Number.isNaN(total)) return undefined;
+  if (Number.isNaN(total)) return at;
   let next = at + FRAME_SIZE;
-  const type = tail[next + 1];
-  if (tail[next] !== 0x08 || type < RecordType.METADATA || type > RecordType.SNAPSHOT || tail[next + 2] !== 0x10) {
-    return undefined;
-  }
-  next += 3;
+  if (tail[next] !== 0x08) return next;
+  const type = tail[++next];
+  if (type < RecordType.METADATA || type > RecordType.SNAPSHOT) return next;
+  if (tail[++next] !== 0x10) return next;
+  next++;
   let crc = 0;
   let scale = 1;
   let byte = 0x80;
@@ -146,7 +141,8 @@ function parseHeader(tail: Uint8Array, at: number): Header | undefined {
   }
   let dataSize = 0;
   if (type !== RecordType.CRC) {
-    if (tail[next++] !== 0x1a) return undefined;
+    if (tail[next] !== 0x1a) return next;
+    next++;
     scale = 1;
     byte = 0x80;
     for (let i = 0; i < 5 && byte >= 0x80; i++, scale *= 128) {
@@ -155,7 +151,7 @@ function parseHeader(tail: Uint8Array, at: number): Header | undefined {
     }
   }
   const payload = next + dataSize - at - FRAME_SIZE;
-  if (FRAME_SIZE + payload + paddingSize(payload) !== total) return undefined;
+  if (FRAME_SIZE + payload + paddingSize(payload) !== total) return next - 1;
   return { type, crc, dataStart: next, dataEnd: next + dataSize, total };
 }
 
@@ -168,8 +164,8 @@ function findLaterWrite(tail: Uint8Array, start: number, nextIndex: number): num
   let at = Number.isNaN(start) ? FRAME_SIZE : start;
   while (at < tail.length) {
     const header = parseHeader(tail, at);
-    const follower = header === undefined ? undefined : parseHeader(tail, at + header.total);
-    if (header === undefined || follower === undefined || !isLinked(tail, header, follower)) {
+    const follower = typeof header === "number" ? at : parseHeader(tail, at + header.total);
+    if (typeof header === "number" || typeof follower === "number" || !isLinked(tail, header, follower)) {
       at += FRAME_SIZE;
       continue;
     }

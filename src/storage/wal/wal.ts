@@ -451,13 +451,10 @@ function selectSegments(directory: string, all: SegmentName[], index: number): S
   }
   const selected = all.slice(start);
   for (let i = 1; i < selected.length; i++) {
-    const { name, sequence, firstIndex } = selected[i];
+    const { name, sequence } = selected[i];
     const previous = selected[i - 1];
     if (sequence !== previous.sequence + 1) {
       throw damage(`${directory}/${name}`, 0, `segment ${previous.sequence + 1} before this one is missing`);
-    }
-    if (firstIndex < previous.firstIndex) {
-      throw damage(`${directory}/${name}`, 0, `a segment that starts before ${previous.name}, its predecessor`);
     }
   }
   return selected;
