@@ -140,10 +140,15 @@ export class Store {
     return previous !== NO_ROW && history.find(previous) >= 0 ? previous : NO_ROW;
   }
 
-  /** What an event's prev_kv is: the live row before, unless revision mod_revision-1 is compacted; else NO_ROW. */
+  /**
+   * What an event's prev_kv is: the row that was live at revision mod_revision-1, unless that is compacted; else NO_ROW.
+   * Rows of the same transaction (a key put and then deleted in it) are passed over.
+   */
   previousKvRow(row: number): number {
-    if (this.rowMain(row) - 1 < this.#state.compactRevision) return NO_ROW;
-    const previous = this.previousRow(row);
+    const main = this.rowMain(row);
+    if (main - 1 < this.#state.compactRevision) return NO_ROW;
+    let previous = this.previousRow(row);
+    while (previous !== NO_ROW && this.rowMain(previous) === main) previous = this.previousRow(previous);
     return previous === NO_ROW || this.isTombstone(previous) ? NO_ROW : previous;
   }
 
