@@ -93,7 +93,9 @@ function hashKv(member: Member, call: UnaryCall, bytes: Uint8Array): void {
       const writer = new WireWriter(32);
       writer.integerField(2, hash);
       writer.integerField(3, compactRevision);
-      writer.integerField(4, hashRevision);
+      // A negative revision stands for the newest and is echoed as it came.
+      if (revision < 0n) writer.integer64Field(4, revision);
+      else writer.integerField(4, hashRevision);
       replyWithHeader(call, member, headerRevision, [writer.finish()]);
       return "done";
     },
