@@ -20,6 +20,8 @@ import type { Reservation } from "./reservation.ts";
 export interface CallInfo {
   readonly peer: string;
   readonly reservation: Reservation;
+  /** Ends streams; unary calls are answered all the same. */
+  readonly stopSignal: AbortSignal;
 }
 
 /** A function of the shape that Connect wants for this kind of method. */
@@ -95,7 +97,8 @@ async function* responses(
   info: CallInfo,
   output: DescMethod["output"],
 ): AsyncGenerator<Message> {
-  const unlink = cancelWith(context.signal, call);
+  const unlinkClient = cancelWith(context.signal, call);
+  const unlinkStop = cancelWith(info.stopSignal, call);
   try {
     for (;;) {
       const message = await call.receive();
@@ -110,7 +113,8 @@ async function* responses(
   } catch (reason) {
     throw connectErrorOf(reason);
   } finally {
-    unlink();
+    unlinkClient();
+    unlinkStop();
     call.cancel(new RpcError(Code.CANCELED, "context canceled"));
   }
 }
@@ -147,7 +151,7 @@ function cancelWith(signal: AbortSignal, call: { cancel(cause: RpcError): void }
   return () => signal.removeEventListener("abort", onAbort);
 }
 
-/** Connect aborts with an error of its own for a deadline and for the server's end, and with anything for a lost client. */
+/** Connect aborts with an error of its own for a deadline, and with anything for a lost client. */
 function cancellationOf(reason: unknown): RpcError {
   if (reason instanceof RpcError) return reason;
   if (reason instanceof ConnectError && reason.code === ConnectCode.DeadlineExceeded) {

@@ -15,7 +15,7 @@ export interface ConnectDoorOptions {
   readonly budget: ByteBudget;
   /** Largest request message, decompressed; a larger one is answered RESOURCE_EXHAUSTED. */
   readonly maxRequestSize: number;
-  /** Aborted (with an RpcError UNAVAILABLE) when the server stops: open calls end with that. */
+  /** Aborted (with an RpcError UNAVAILABLE) when the server stops: open streams end with that. */
   readonly stopSignal: AbortSignal;
 }
 
@@ -36,6 +36,7 @@ export interface ConnectDoor {
 const NO_CALL: CallInfo = {
   peer: "",
   reservation: new Reservation({ limit: 0, tryReserve: () => false, release: () => {} }),
+  stopSignal: AbortSignal.abort(),
 };
 const CALL_INFO = createContextKey<CallInfo>(NO_CALL, { description: "peer and budget of a call" });
 
@@ -52,7 +53,6 @@ export function createConnectDoor(options: ConnectDoorOptions): ConnectDoor {
     connect: true,
     acceptCompression: [compressionGzip],
     readMaxBytes: options.maxRequestSize,
-    shutdownSignal: options.stopSignal,
   });
   for (const method of options.methods) {
     const descriptor = descriptors.get(method.path);
@@ -67,7 +67,11 @@ export function createConnectDoor(options: ConnectDoorOptions): ConnectDoor {
     has: (path) => handlers.has(path),
     async handle(path, request, info) {
       const reservation = new Reservation(options.budget);
-      const contextValues = createContextValues().set(CALL_INFO, { peer: info.peer, reservation });
+      const contextValues = createContextValues().set(CALL_INFO, {
+        peer: info.peer,
+        reservation,
+        stopSignal: options.stopSignal,
+      });
       const universal: UniversalServerRequest = {
         httpVersion: info.httpVersion,
         method: request.method,

@@ -864,9 +864,14 @@ export class Http2Connection implements ByteStreamListener {
     this.server.scheduleFlush(this);
   }
 
-  /** For the server and the socket: sends what is ready, as far as windows, the socket and this turn's share allow. */
-  flush(): void {
+  /** For the server: the flush that was scheduled. */
+  flushScheduled(): void {
     this.#isFlushScheduled = false;
+    this.flush();
+  }
+
+  /** Sends what is ready, as far as windows, the socket and this turn's share allow. */
+  flush(): void {
     if (!this.#isConnected) return;
     if (this.#turnFirst !== undefined) this.#takeTurns();
     if (this.#outSize > 0) this.#writeOut();
@@ -1018,6 +1023,7 @@ export class Http2Connection implements ByteStreamListener {
 
   #enter(state: number): void {
     this.#state = state;
+    if (state === ENDED) this.#releaseBlock();
     this.#stateSinceMs = this.server.clock.monotonicMs();
   }
 

@@ -128,7 +128,7 @@ export class Http2Server {
   #flushAll(): void {
     const connections = this.#unflushed;
     this.#unflushed = [];
-    for (let i = 0; i < connections.length; i++) connections[i].flush();
+    for (let i = 0; i < connections.length; i++) connections[i].flushScheduled();
   }
 
   #tick(): void {

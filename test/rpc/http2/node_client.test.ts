@@ -1,0 +1,99 @@
+/** The engine on real sockets against an independent implementation: the runtime's own HTTP/2 client. */
+import { afterEach, expect, test } from "bun:test";
+import * as http2 from "node:http2";
+import * as net from "node:net";
+import type { HttpExchange } from "../../../src/io/net.ts";
+import { systemClock } from "../../../src/io/system/mod.ts";
+import { exchangeApplication, Http2Server, SocketStream } from "../../../src/rpc/http2/mod.ts";
+
+const cleanups: (() => void)[] = [];
+afterEach(() => {
+  for (const cleanup of cleanups.splice(0)) cleanup();
+});
+
+async function listen(port: number, onRequest: (exchange: HttpExchange) => void) {
+  const server = new Http2Server({ application: exchangeApplication(onRequest), clock: systemClock });
+  const listener = net.createServer((socket) => server.serve(new SocketStream(socket)));
+  await new Promise<void>((resolve) => listener.listen(port, "127.0.0.1", resolve));
+  const session = http2.connect(`http://127.0.0.1:${port}`);
+  session.on("error", () => {});
+  cleanups.push(() => {
+    session.destroy();
+    server.destroy();
+    listener.close();
+  });
+  return { server, session };
+}
+
+interface Answer {
+  status: number;
+  size: number;
+  trailers: http2.IncomingHttpHeaders;
+}
+
+function ask(session: http2.ClientHttp2Session, path: string, body?: Uint8Array): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const request = session.request({ ":path": path, ":method": body === undefined ? "GET" : "POST" });
+    const answer: Answer = { status: 0, size: 0, trailers: {} };
+    request.on("response", (headers) => answer.status = Number(headers[":status"]));
+    request.on("trailers", (trailers) => answer.trailers = trailers);
+    request.on("data", (chunk: Uint8Array) => answer.size += chunk.length);
+    request.on("end", () => resolve(answer));
+    request.on("error", reject);
+    request.end(body);
+  });
+}
+
+test("requests and answers of every size go through", async () => {
+  const { server, session } = await listen(21010, (exchange) => {
+    let size = 0;
+    exchange.onData((chunk) => size += chunk.length);
+    exchange.onEnd(() => {
+      exchange.respond(200, []);
+      exchange.write(new Uint8Array(size));
+      exchange.end([["size", String(size)]]);
+    });
+  });
+  const sizes = [0, 1, 100, 16_384, 70_000, 3_000_000];
+  const answers = await Promise.all(sizes.map((size) => ask(session, "/", new Uint8Array(size))));
+  answers.forEach((answer, i) => {
+    expect(answer).toMatchObject({ status: 200, size: sizes[i], trailers: { size: String(sizes[i]) } });
+  });
+  expect(server.budget.used).toBe(0);
+});
+
+test("a client that stops reading holds neither memory nor others", async () => {
+  let produced = 0;
+  const { server, session } = await listen(21011, (exchange) => {
+    exchange.respond(200, []);
+    if (exchange.path === "/small") return exchange.end();
+    const chunk = new Uint8Array(65_536);
+    const produce = () => {
+      do produced += chunk.length; while (produced < 200_000_000 && exchange.write(chunk));
+    };
+    exchange.onDrain(produce);
+    produce();
+  });
+  const stalled = session.request({ ":path": "/endless" });
+  stalled.on("error", () => {});
+  stalled.pause();
+  for (let i = 0; i < 20; i++) expect((await ask(session, "/small")).status).toBe(200);
+  expect(produced).toBeLessThan(200_000_000);
+  expect(server.budget.used).toBeLessThan(1_000_000);
+});
+
+test("a drain lets the answer in progress finish", async () => {
+  let finish = () => {};
+  const { server, session } = await listen(21012, (exchange) => {
+    exchange.respond(200, []);
+    finish = () => exchange.end([["late", "yes"]]);
+  });
+  const answer = ask(session, "/");
+  await new Promise<void>((resolve) => setTimeout(resolve, 50));
+  const drained = server.drain(5000);
+  await new Promise<void>((resolve) => session.once("goaway", () => resolve()));
+  finish();
+  expect((await answer).trailers).toMatchObject({ late: "yes" });
+  await drained;
+  expect(server.connectionCount).toBe(0);
+});
