@@ -54,9 +54,9 @@ export class LogReader {
   readonly snapshots: WalSnapshot[] = [];
   /** The running checksum. */
   crc = 0;
-  /** Index and term of the last entry, or of the start position. */
+  /** Index of the last entry, or of the start position; and the entry's term. */
   lastIndex: number;
-  #lastTerm: number;
+  #lastTerm = 0;
 
   readonly #from: WalPosition;
   readonly #visitor: WalVisitor;
@@ -68,7 +68,8 @@ export class LogReader {
   #pendingHead = 0;
   /** Everything up to here has been handed out, or is part of the start position. */
   #committed: number;
-  #committedTerm: number;
+  /** 0 at the start position: its term is compared where its record is found. */
+  #committedTerm = 0;
   #hasStart = false;
 
   // The segment being read.
@@ -85,9 +86,7 @@ export class LogReader {
     this.#from = from;
     this.#visitor = visitor;
     this.lastIndex = from.index;
-    this.#lastTerm = from.term;
     this.#committed = from.index;
-    this.#committedTerm = from.term;
   }
 
   /** Reads one whole segment; segments come in order. Throws WalError. */

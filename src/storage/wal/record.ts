@@ -11,10 +11,13 @@
  *
  *   type      data                                             when
  *   1         Metadata{08 member id, 10 cluster id}            second record of every segment, the same in all
- *   2         Entry{08 type, 10 term, 18 index, 22 data}       type and data are left out when zero or empty
+ *   2         Entry{08 type, 10 term, 18 index, 22 data}       data is left out when empty
  *   3         HardState{08 term, 10 vote, 18 commit}           after the entries of the same append
  *   4         -                                                first record of every segment: crc at the end of the last
  *   5         Snapshot{08 index, 10 term, 1a ConfState}        a snapshot at that index is durable elsewhere
+ *
+ * etcd up to 3.6 always writes the type of an entry, 3.7 leaves it out when it is zero. All read both, but for the
+ * etcd-dump-logs of 3.7.1, which ends with a nil pointer on entries without a type, its own included: it is written.
  *
  * `crc` is one running CRC-32C over the data of all records (type 4 aside) of all segments, this record's included.
  */
@@ -95,10 +98,8 @@ export class RecordWriter {
     const header = this.#entryHeader;
     const data = entry.data;
     let size = 0;
-    if (entry.type !== 0) {
-      header[size++] = 0x08;
-      header[size++] = entry.type;
-    }
+    header[size++] = 0x08;
+    header[size++] = entry.type;
     header[size++] = 0x10;
     size = writeVarint(header, size, entry.term);
     header[size++] = 0x18;
