@@ -2,8 +2,10 @@ import type { Method } from "../io/rpc.ts";
 import type { Member } from "../member/mod.ts";
 import { authService } from "./auth.ts";
 import { clusterService } from "./cluster.ts";
+import { electionService } from "./election.ts";
 import { kvService } from "./kv.ts";
 import { leaseService } from "./lease.ts";
+import { lockService } from "./lock.ts";
 import { maintenanceService } from "./maintenance.ts";
 import { watchService } from "./watch.ts";
 
@@ -18,7 +20,7 @@ export interface ServiceOptions {
 
 /** Every method that this member serves. */
 export function services(member: Member, options: ServiceOptions): Method[] {
-  return [
+  const methods = [
     ...kvService(member, options),
     ...watchService(member, options),
     ...leaseService(member),
@@ -26,4 +28,5 @@ export function services(member: Member, options: ServiceOptions): Method[] {
     ...maintenanceService(member),
     ...authService(member),
   ];
+  return [...methods, ...lockService(methods), ...electionService(methods)];
 }
