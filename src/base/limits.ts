@@ -162,6 +162,12 @@ export const HISTORY_CHUNK_ROWS = 16384;
 /** Keys or children of a node of the key index; a full one is split. */
 export const INDEX_NODE_KEYS = 64;
 
+/** Counts of the pages that follow a page, remembered for readers of old revisions; the oldest is forgotten. */
+export const PAGE_COUNTS_MAX = 64;
+
+/** Keys longer than this are not remembered with a page's count; the count is then made again. */
+export const PAGE_COUNT_KEY_SIZE_MAX = 4096;
+
 /** Compaction hashes remembered for HashKV, as in etcd; of more, those of the smallest revisions are forgotten. */
 export const COMPACTION_HASHES_MAX = 10;
 /** Times a message counts against the buffered bytes on its way through Connect or the gateway: read, decoded and encoded again. */
@@ -204,3 +210,9 @@ export const HTTP_HEADER_SIZE_MAX = 64 * 1024;
 export const HTTP_HEADER_TIMEOUT_MS = 5 * 60 * 1000;
 /** Connections held before the member is ready to serve; more are dropped. */
 export const HTTP_EARLY_CONNECTIONS_MAX = 1024;
+/** keelson.v1.Watch: milliseconds of silence after which a heartbeat is due whatever happens (15 s are promised)... */
+export const BROWSER_WATCH_HEARTBEAT_MS = 12_000;
+/** ... after which the watchers are asked how far they are, for the heartbeat to say it... */
+export const BROWSER_WATCH_PROGRESS_MS = 9000;
+/** ... and between looks at the clock. */
+export const BROWSER_WATCH_TICK_MS = 1000;

@@ -1,0 +1,320 @@
+/** The calls of the JSON gateway: a fetch request to a method and back. */
+
+import { create, type DescMethod, type DescService, toBinary } from "@bufbuild/protobuf";
+import { CONNECT_COPIES, GATEWAY_BODY_SIZE_MAX } from "../../base/limits.ts";
+import { concatBytes } from "../../base/bytes.ts";
+import { Code, type Method, RpcError } from "../../io/rpc.ts";
+import {
+  type LocalCallOptions,
+  type LocalMessage,
+  type LocalStreamCall,
+  startStream,
+  startUnary,
+  statusOf,
+  type StreamMethod,
+  type UnaryMethod,
+  wholeMessage,
+} from "../../io/rpc_local.ts";
+import { type ByteBudget, Reservation } from "../../rpc/connect/mod.ts";
+import { errorResponse, httpStatusOf, JSON_TYPE, METHOD_NOT_ALLOWED, NOT_FOUND, statusJson } from "./answers.ts";
+import { JsonMessageError, messageFromJson } from "./json_reader.ts";
+import { firstJsonValue, JsonSyntaxError, JsonValues } from "./json_values.ts";
+import { messageToJson } from "./json_writer.ts";
+import { type GatewayContext, gatewayContext } from "./metadata.ts";
+import { GATEWAY_ROUTES } from "./routes.ts";
+
+export interface GatewayOptions {
+  readonly methods: readonly Method[];
+  readonly services: readonly DescService[];
+  readonly budget: ByteBudget;
+  /** Largest request message in protobuf form; a larger one is answered as grpc-go does, RESOURCE_EXHAUSTED. */
+  readonly maxRequestSize: number;
+  /** Aborted with an RpcError when the server stops: open streams end with that. */
+  readonly stopSignal: AbortSignal;
+}
+
+export interface Gateway {
+  /** Answers a request under /v3/, errors included. `peer` is as `Call.peer`. */
+  handle(path: string, request: Request, peer: string): Promise<Response>;
+}
+
+interface Route {
+  readonly method: Method;
+  readonly descriptor: DescMethod;
+}
+
+/** setTimeout cannot wait longer. */
+const TIMER_MS_MAX = 0x7fff_ffff;
+
+const CANCELED = new RpcError(Code.CANCELED, "context canceled");
+const TOO_MANY_BYTES = new RpcError(
+  Code.RESOURCE_EXHAUSTED,
+  "keelson: too many bytes are buffered for responses, try again or ask for less",
+);
+
+/** Throws where a method has no descriptor. A path whose method is not among `methods` is answered UNIMPLEMENTED. */
+export function createGateway(options: GatewayOptions): Gateway {
+  const descriptors = new Map<string, DescMethod>();
+  for (const service of options.services) {
+    for (const method of service.methods) descriptors.set(`/${service.typeName}/${method.name}`, method);
+  }
+  const methods = new Map(options.methods.map((method) => [method.path, method]));
+  const routes = new Map<string, Route | undefined>();
+  for (const [path, target] of Object.entries(GATEWAY_ROUTES)) {
+    const method = methods.get(target);
+    const descriptor = descriptors.get(target);
+    if (method !== undefined && descriptor === undefined) throw new Error(`no descriptor for ${target}`);
+    routes.set(path, method === undefined ? undefined : { method, descriptor: descriptor! });
+  }
+
+  return {
+    async handle(path, request, peer) {
+      if (!routes.has(path)) return errorResponse(NOT_FOUND);
+      if (request.method !== "POST") return errorResponse(METHOD_NOT_ALLOWED);
+      const route = routes.get(path);
+      if (route === undefined) {
+        return errorResponse(new RpcError(Code.UNIMPLEMENTED, `unknown method for ${path}`));
+      }
+      try {
+        const context = gatewayContext(request.headers, peer);
+        const { method, descriptor } = route;
+        return method.kind === "unary"
+          ? await unary(method, descriptor, request, context, peer, options)
+          : await stream(method, descriptor, request, context, peer, options);
+      } catch (reason) {
+        return errorResponse(rpcErrorOf(reason));
+      }
+    },
+  };
+}
+
+async function unary(
+  method: UnaryMethod,
+  descriptor: DescMethod,
+  request: Request,
+  context: GatewayContext,
+  peer: string,
+  options: GatewayOptions,
+): Promise<Response> {
+  const message = await wholeRequest(descriptor, request, options.maxRequestSize);
+  const call = startUnary(method, message, callOptions(context, peer));
+  const unlink = cancelWith(call, request.signal, context.timeoutMs, undefined);
+  const reservation = new Reservation(options.budget);
+  try {
+    const text = hold(reservation, await call.response, (answer) => messageToJson(descriptor.output, answer));
+    return bodyResponse(new TextEncoder().encode(text), reservation);
+  } catch (reason) {
+    reservation.end();
+    throw reason;
+  } finally {
+    unlink();
+  }
+}
+
+async function stream(
+  method: StreamMethod,
+  descriptor: DescMethod,
+  request: Request,
+  context: GatewayContext,
+  peer: string,
+  options: GatewayOptions,
+): Promise<Response> {
+  const isServerStreaming = method.kind === "server_streaming";
+  const first = isServerStreaming ? await wholeRequest(descriptor, request, options.maxRequestSize) : undefined;
+  const call = startStream(method, first, callOptions(context, peer));
+  const unlink = cancelWith(call, request.signal, context.timeoutMs, options.stopSignal);
+  if (!isServerStreaming) void forward(descriptor, request, call, options.maxRequestSize);
+
+  const reservation = new Reservation(options.budget);
+  const encoder = new TextEncoder();
+  const finish = () => {
+    unlink();
+    call.cancel(CANCELED);
+    reservation.end();
+  };
+  let held = 0;
+  const line = (message: LocalMessage): Uint8Array => {
+    const size = CONNECT_COPIES * (message instanceof Uint8Array ? message.length : message.size);
+    const text = hold(reservation, message, (bytes) => messageToJson(descriptor.output, bytes));
+    held += size;
+    return encoder.encode(`{"result":${htmlEscaped(text)}}\n`);
+  };
+
+  // Nothing is answered before the first message, as a failure until then has a status of its own.
+  let next: Uint8Array | undefined;
+  try {
+    const message = await call.receive();
+    if (message === undefined) {
+      finish();
+      return new Response(null, { status: 200 });
+    }
+    next = line(message);
+  } catch (reason) {
+    finish();
+    const status = rpcErrorOf(reason);
+    return new Response(`{"error":${htmlEscaped(statusJson(status))}}\n`, {
+      status: httpStatusOf(status.code),
+      headers: { "content-type": JSON_TYPE },
+    });
+  }
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      if (next !== undefined) {
+        controller.enqueue(next);
+        next = undefined;
+        return;
+      }
+      reservation.give(held);
+      held = 0;
+      try {
+        const message = await call.receive();
+        if (message !== undefined) {
+          controller.enqueue(line(message));
+          return;
+        }
+        controller.close();
+      } catch (reason) {
+        controller.enqueue(encoder.encode(`{"error":${htmlEscaped(statusJson(rpcErrorOf(reason)))}}\n`));
+        controller.close();
+      }
+      finish();
+    },
+    cancel: finish,
+  }, { highWaterMark: 0 });
+  return new Response(body, {
+    headers: { "content-type": JSON_TYPE, "grpc-metadata-content-type": "application/grpc" },
+  });
+}
+
+/**
+ * Sends each JSON object of the body as a message. As in etcd, an object that cannot be read ends the client's half of the
+ * stream and nothing else: what was asked before goes on.
+ */
+async function forward(
+  descriptor: DescMethod,
+  request: Request,
+  call: LocalStreamCall,
+  maxRequestSize: number,
+): Promise<void> {
+  const values = new JsonValues();
+  const reader = request.body?.getReader();
+  try {
+    while (!call.isClosed) {
+      const chunk = reader === undefined ? { done: true as const } : await reader.read();
+      if (!chunk.done) values.feed(chunk.value!);
+      for (;;) {
+        const value = chunk.done ? values.last() : values.next();
+        if (value === undefined) break;
+        const message = toBinary(descriptor.input, messageFromJson(descriptor.input, value));
+        if (message.length > maxRequestSize) {
+          call.cancel(tooLarge(message.length, maxRequestSize));
+          return;
+        }
+        if (!call.write(message)) await call.writable();
+      }
+      if (chunk.done || values.pendingSize > GATEWAY_BODY_SIZE_MAX) break;
+    }
+  } catch {
+    // Not JSON, not this message, or the client went away; the call itself is told of the last by its signal.
+  }
+  call.halfClose();
+}
+
+async function wholeRequest(descriptor: DescMethod, request: Request, maxRequestSize: number): Promise<Uint8Array> {
+  const value = firstJsonValue(await bodyOf(request));
+  const message = value === undefined ? create(descriptor.input) : messageFromJson(descriptor.input, value);
+  const bytes = toBinary(descriptor.input, message);
+  if (bytes.length > maxRequestSize) throw tooLarge(bytes.length, maxRequestSize);
+  return bytes;
+}
+
+async function bodyOf(request: Request): Promise<Uint8Array> {
+  if (request.body === null) return new Uint8Array(0);
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  const reader = request.body.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return chunks.length === 1 ? chunks[0] : concatBytes(chunks);
+    size += value.length;
+    if (size > GATEWAY_BODY_SIZE_MAX) throw tooLarge(size, GATEWAY_BODY_SIZE_MAX);
+    chunks.push(value);
+  }
+}
+
+/** Counts a message and what becomes of it; the caller gives that back. */
+function hold(reservation: Reservation, message: LocalMessage, convert: (bytes: Uint8Array) => string): string {
+  const size = message instanceof Uint8Array ? message.length : message.size;
+  if (reservation.tryHold(CONNECT_COPIES * size)) return convert(wholeMessage(message));
+  if (!(message instanceof Uint8Array)) message.close();
+  throw TOO_MANY_BYTES;
+}
+
+/** A body that holds its reservation until the client has taken it. */
+function bodyResponse(bytes: Uint8Array, reservation: Reservation): Response {
+  let offset = 0;
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      const end = Math.min(offset + 65_536, bytes.length);
+      controller.enqueue(bytes.subarray(offset, end));
+      offset = end;
+      if (offset < bytes.length) return;
+      reservation.end();
+      controller.close();
+    },
+    cancel: () => reservation.end(),
+  }, { highWaterMark: 0 });
+  return new Response(body, {
+    headers: {
+      "content-type": JSON_TYPE,
+      "grpc-metadata-content-type": "application/grpc",
+      "content-length": String(bytes.length),
+    },
+  });
+}
+
+function callOptions(context: GatewayContext, peer: string): LocalCallOptions {
+  return { metadata: context.metadata, peer, deadlineMs: performance.now() + context.timeoutMs };
+}
+
+/** Cancels a call when its client goes away, its time is over or the server stops. Returns what undoes that. */
+function cancelWith(
+  call: { cancel(cause: RpcError): void },
+  signal: AbortSignal,
+  timeoutMs: number,
+  stopSignal: AbortSignal | undefined,
+): () => void {
+  const onAbort = () => call.cancel(CANCELED);
+  const onStop = () => call.cancel(statusOf(stopSignal!.reason));
+  const expire = () => call.cancel(new RpcError(Code.DEADLINE_EXCEEDED, "context deadline exceeded"));
+  // A millisecond is what a timer can tell; less than that is over already.
+  if (timeoutMs < 1) expire();
+  if (signal.aborted) onAbort();
+  if (stopSignal?.aborted) onStop();
+  signal.addEventListener("abort", onAbort, { once: true });
+  stopSignal?.addEventListener("abort", onStop, { once: true });
+  const timer = timeoutMs <= TIMER_MS_MAX ? setTimeout(expire, timeoutMs) : undefined;
+  return () => {
+    signal.removeEventListener("abort", onAbort);
+    stopSignal?.removeEventListener("abort", onStop);
+    clearTimeout(timer);
+  };
+}
+
+function tooLarge(size: number, limit: number): RpcError {
+  return new RpcError(Code.RESOURCE_EXHAUSTED, `grpc: received message larger than max (${size} vs. ${limit})`);
+}
+
+function rpcErrorOf(reason: unknown): RpcError {
+  if (reason instanceof JsonSyntaxError || reason instanceof JsonMessageError) {
+    return new RpcError(Code.INVALID_ARGUMENT, reason.message);
+  }
+  return statusOf(reason);
+}
+
+/** Streams pass through a second encoder in etcd, which writes these characters as escapes. Outside of strings there are none. */
+function htmlEscaped(json: string): string {
+  return /[<>&\u2028\u2029]/.test(json)
+    ? json.replace(/[<>&\u2028\u2029]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    : json;
+}

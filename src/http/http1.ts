@@ -1,0 +1,165 @@
+/**
+ * HTTP/1.1 on sockets that were accepted and sniffed elsewhere: node:http parses, @hono/node-server adapts, and what node
+ * leaves open is bounded here (time for a header block, idle connections, answers to what is not HTTP).
+ */
+
+import type { Buffer } from "node:buffer";
+import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { getRequestListener } from "@hono/node-server";
+import { HTTP_HEADER_SIZE_MAX, HTTP_HEADER_TIMEOUT_MS } from "../base/limits.ts";
+import type { HttpApp, RequestInfo } from "./app.ts";
+import { serveWebSocket } from "./gateway/mod.ts";
+
+const SWEEP_MS = 5000;
+
+interface Waiting {
+  /** When the connection began to wait for a request, on the monotonic clock; undefined while one is served. */
+  sinceMs: number | undefined;
+}
+
+export class Http1Server {
+  readonly #server: Server;
+  readonly #app: HttpApp;
+  readonly #connections = new Map<Duplex, Waiting>();
+  readonly #sweep: ReturnType<typeof setInterval>;
+  readonly #headerTimeoutMs: number;
+  #isStopping = false;
+  #whenEmpty: (() => void) | undefined;
+
+  constructor(app: HttpApp, headerTimeoutMs: number = HTTP_HEADER_TIMEOUT_MS) {
+    this.#app = app;
+    this.#headerTimeoutMs = headerTimeoutMs;
+    const listener = getRequestListener((request, env) => {
+      const { incoming } = env as { incoming: IncomingMessage };
+      return app.fetch(request, infoOf(incoming));
+    }, { overrideGlobalObjects: false });
+    const server = createServer({ maxHeaderSize: HTTP_HEADER_SIZE_MAX, keepAliveTimeout: 0, requestTimeout: 0 });
+    // A server that does not listen by itself would close each connection after its first answer.
+    Object.defineProperty(server, "listening", { get: () => !this.#isStopping });
+    server.on("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {
+      const { socket } = incoming;
+      this.#busy(socket);
+      if (this.#isStopping) outgoing.setHeader("connection", "close");
+      outgoing.on("close", () => this.#idle(socket));
+      void listener(incoming, outgoing);
+    });
+    server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
+      this.#busy(socket);
+      void this.#upgrade(incoming, socket, head, listener);
+    });
+    server.on("clientError", (error: Error & { code?: string }, socket: Duplex) => refuse(socket, error.code));
+    this.#server = server;
+    this.#sweep = setInterval(() => this.#dropLate(), Math.min(SWEEP_MS, headerTimeoutMs));
+    this.#sweep.unref();
+  }
+
+  /** Takes over a connection of which `head` was read. The socket must have no listener for its data left. */
+  serve(socket: Socket, head: Buffer): void {
+    if (this.#isStopping) {
+      socket.destroy();
+      return;
+    }
+    this.#connections.set(socket, { sinceMs: performance.now() });
+    socket.on("close", () => {
+      this.#connections.delete(socket);
+      if (this.#connections.size === 0) this.#whenEmpty?.();
+    });
+    this.#server.emit("connection", socket);
+    socket.emit("data", head);
+  }
+
+  /** Serves what is in progress for at most `deadlineMs`, then drops it. */
+  async stop(deadlineMs: number): Promise<void> {
+    this.#isStopping = true;
+    clearInterval(this.#sweep);
+    for (const [socket, { sinceMs }] of this.#connections) {
+      if (sinceMs !== undefined) socket.destroy();
+    }
+    if (this.#connections.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, deadlineMs);
+      this.#whenEmpty = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    for (const socket of this.#connections.keys()) socket.destroy();
+  }
+
+  #busy(socket: Duplex): void {
+    const waiting = this.#connections.get(socket);
+    if (waiting !== undefined) waiting.sinceMs = undefined;
+  }
+
+  #idle(socket: Duplex): void {
+    const waiting = this.#connections.get(socket);
+    if (waiting === undefined) return;
+    waiting.sinceMs = performance.now();
+    // What was asked before the stop has been answered.
+    if (this.#isStopping) (socket as Socket).destroySoon();
+  }
+
+  #dropLate(): void {
+    const limitMs = performance.now() - this.#headerTimeoutMs;
+    for (const [socket, { sinceMs }] of this.#connections) {
+      if (sinceMs !== undefined && sinceMs < limitMs) socket.destroy();
+    }
+  }
+
+  async #upgrade(
+    incoming: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    listener: (incoming: IncomingMessage, outgoing: ServerResponse) => unknown,
+  ): Promise<void> {
+    const isWebSocket = incoming.headers.upgrade?.toLowerCase() === "websocket";
+    const path = (incoming.url ?? "/").split("?", 1)[0];
+    if (!isWebSocket || !/^\/v3(?:beta)?\//.test(path)) {
+      // Other upgrades (h2c, say) are not spoken here: the request is answered as if it had not asked.
+      const outgoing = new ServerResponse(incoming);
+      outgoing.assignSocket(socket as Socket);
+      outgoing.shouldKeepAlive = false;
+      outgoing.on("finish", () => socket.end());
+      await listener(incoming, outgoing);
+      return;
+    }
+    const info = infoOf(incoming);
+    const request = {
+      url: `http://${info.host || "localhost"}${incoming.url}`,
+      header: (name: string) => {
+        const value = incoming.headers[name];
+        return Array.isArray(value) ? value.join(", ") : value;
+      },
+    };
+    await serveWebSocket(socket, request, head, (post) => this.#app.fetch(post, info));
+  }
+}
+
+function infoOf(incoming: IncomingMessage): RequestInfo {
+  const { remoteAddress, remotePort } = incoming.socket;
+  const isUnix = remoteAddress === undefined || remotePort === undefined;
+  return {
+    peer: isUnix
+      ? "@"
+      : remoteAddress.includes(":")
+      ? `[${remoteAddress}]:${remotePort}`
+      : `${remoteAddress}:${remotePort}`,
+    httpVersion: "1.1",
+    rawPath: incoming.url ?? "/",
+    host: incoming.headers.host ?? "",
+    isSecure: (incoming.socket as { encrypted?: boolean }).encrypted === true,
+  };
+}
+
+/** What Go's server writes before it closes. */
+function refuse(socket: Duplex, code: string | undefined): void {
+  if (code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const status = code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large" : "400 Bad Request";
+  const head = `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n${status}`;
+  socket.end(head, () => socket.destroy());
+}
