@@ -36,9 +36,9 @@ type SystemError = Error & { code?: string };
 
 function diskError(error: unknown, operation: string, path: string): DiskError {
   const { code, message } = error as SystemError;
-  // "ENOSPC: no space left on device, write" and variants: the middle is what the system says.
-  const detail = /^[A-Z0-9_]+: ([^,]*)/.exec(message)?.[1];
-  return new DiskError(code ?? "EIO", operation, path, detail ?? message);
+  // "ENOSPC: no space left on device, write"; Deno passes on "No space left on device (os error 28)" for some.
+  const detail = message.replace(/^[A-Z0-9_]+: /, "").replace(/( \(os error \d+\)|,.*)$/, "");
+  return new DiskError(code ?? "EIO", operation, path, detail.charAt(0).toLowerCase() + detail.slice(1));
 }
 
 /** Runs a callback-style operation of node:fs; failures become DiskError. */
@@ -141,7 +141,7 @@ class SystemFile implements File {
       const errno = this.#libc === undefined ? ENOSYS : this.#libc.fallocate(this.#fd, size);
       if (errno === 0) return;
       if (errno !== EOPNOTSUPP && errno !== ENOSYS && errno !== EINTR) {
-        throw new DiskError(errnoCode(errno), "fallocate", this.path);
+        throw errnoError(errno, "fallocate", this.path);
       }
       await this.#fillWithZeros(size);
     });
@@ -182,10 +182,10 @@ class SystemFile implements File {
       }
       const flock = this.#libc.flock(this.#fd);
       if (flock === EAGAIN) return false;
-      if (flock !== 0) throw new DiskError(errnoCode(flock), "flock", this.path);
+      if (flock !== 0) throw errnoError(flock, "flock", this.path);
       const description = this.#libc.lockDescription(this.#fd);
       if (description === EAGAIN) return false;
-      if (description !== 0 && description !== EINVAL) throw new DiskError(errnoCode(description), "lock", this.path);
+      if (description !== 0 && description !== EINVAL) throw errnoError(description, "lock", this.path);
       return true;
     });
   }
@@ -199,23 +199,23 @@ class SystemFile implements File {
   }
 }
 
-/** Names of the error numbers that libc is likely to answer here (Linux). */
-const ERRNO_CODES = new Map([
-  [1, "EPERM"],
-  [4, "EINTR"],
-  [5, "EIO"],
-  [9, "EBADF"],
-  [13, "EACCES"],
-  [22, "EINVAL"],
-  [27, "EFBIG"],
-  [28, "ENOSPC"],
-  [30, "EROFS"],
-  [37, "ENOLCK"],
-  [122, "EDQUOT"],
+/** The error numbers that libc is likely to answer here (Linux). */
+const ERRORS = new Map([
+  [1, ["EPERM", "operation not permitted"]],
+  [5, ["EIO", "i/o error"]],
+  [9, ["EBADF", "bad file descriptor"]],
+  [13, ["EACCES", "permission denied"]],
+  [22, ["EINVAL", "invalid argument"]],
+  [27, ["EFBIG", "file too large"]],
+  [28, ["ENOSPC", "no space left on device"]],
+  [30, ["EROFS", "read-only file system"]],
+  [37, ["ENOLCK", "no locks available"]],
+  [122, ["EDQUOT", "disk quota exceeded"]],
 ]);
 
-function errnoCode(errno: number): string {
-  return ERRNO_CODES.get(errno) ?? `errno ${errno}`;
+function errnoError(errno: number, operation: string, path: string): DiskError {
+  const [code, detail] = ERRORS.get(errno) ?? [`E${errno}`, `error ${errno}`];
+  return new DiskError(code, operation, path, detail);
 }
 
 class SystemDisk implements Disk {
