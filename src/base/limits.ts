@@ -79,7 +79,7 @@ export const HTTP2_REPLY_STALL_MS = 5 * 60_000;
 /** Size up to which a message is compressed in one go; larger ones are sent as they are, which gRPC allows for each message. */
 export const GRPC_COMPRESSED_MESSAGE_MAX = 1024 * 1024;
 /** First allocation for a message that spans frames; it doubles as bytes really arrive, whatever size the client announced. */
-export const GRPC_MESSAGE_BUFFER_FIRST = 16 * 1024;
+export const GRPC_MESSAGE_BUFFER_FIRST = 1024;
 
 /**
  * Work done in one step of a resumable job, in the store's units (about 0.2 us each, so a step takes about a
