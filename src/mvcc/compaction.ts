@@ -88,8 +88,8 @@ export class CompactionJob {
     for (let chunk = history.chunkFrom(this.#row); chunk !== undefined; chunk = history.chunkFrom(this.#row)) {
       for (let position = chunk.seek(Math.max(0, this.#row - chunk.firstRow)); position < chunk.count; position++) {
         if (chunk.isRemoved(position)) continue;
-        if (chunk.main[position] > this.revision) return this.#beginSweep(left);
-        if (this.#survives(chunk.main[position], chunk.ends[position], chunk.flags[position])) {
+        if (chunk.mainAt(position) > this.revision) return this.#beginSweep(left);
+        if (this.#survives(chunk.mainAt(position), chunk.endsAt(position), chunk.flagsAt(position))) {
           this.#hasSurvivors = true;
           return this.#beginSweep(left);
         }
@@ -121,13 +121,13 @@ export class CompactionJob {
       let position = chunk.seek(Math.max(0, this.#row - chunk.firstRow));
       for (; position < chunk.count; position++) {
         if (chunk.isRemoved(position)) continue;
-        const main = chunk.main[position];
+        const main = chunk.mainAt(position);
         if (main > this.revision) {
           history.tidy(chunk);
           return this.#beginMove(left);
         }
-        const ends = chunk.ends[position];
-        const flags = chunk.flags[position];
+        const ends = chunk.endsAt(position);
+        const flags = chunk.flagsAt(position);
         const survives = this.#survives(main, ends, flags);
         if (this.#hash !== undefined && this.#isHashed(main, flags, survives)) {
           left -= 0.2 + this.#hash.add(chunk, position) / 256;
@@ -197,15 +197,14 @@ export class CompactionJob {
       let position = chunk.seek(Math.max(0, this.#row - chunk.firstRow));
       for (; position < chunk.count; position++) {
         left -= 0.02;
-        const from = chunk.slab[position];
+        const from = chunk.slabAt(position);
         if (from < victims.length && victims[from] === 1 && !chunk.isRemoved(position)) {
           const bytes = slabs.buffers[from];
-          const start = chunk.offset[position];
+          const start = chunk.offsetAt(position);
           const size = recordSizeAt(bytes, start);
           slabs.reserve(size, MOVED);
           slabs.buffers[slabs.slab].set(bytes.subarray(start, start + size), slabs.offset);
-          chunk.slab[position] = slabs.slab;
-          chunk.offset[position] = slabs.offset;
+          chunk.setPlace(position, slabs.slab, slabs.offset);
           slabs.markDead(from, size);
           // The number of a freed slab may be given to a new one.
           if (slabs.buffers[from].length === 0) victims[from] = 0;

@@ -67,8 +67,8 @@ export class HashJob {
     for (let chunk = history.chunkFrom(this.#row); chunk !== undefined; chunk = history.chunkFrom(this.#row)) {
       for (let position = chunk.seek(Math.max(0, this.#row - chunk.firstRow)); position < chunk.count; position++) {
         if (chunk.isRemoved(position)) continue;
-        if (chunk.main[position] > this.#revision) return this.#beginHash(left);
-        if (this.#isLive(chunk.ends[position], chunk.flags[position])) {
+        if (chunk.mainAt(position) > this.#revision) return this.#beginHash(left);
+        if (this.#isLive(chunk.endsAt(position), chunk.flagsAt(position))) {
           this.#hasLiveKeys = true;
           return this.#beginHash(left);
         }
@@ -95,13 +95,13 @@ export class HashJob {
     for (let chunk = history.chunkFrom(this.#row); chunk !== undefined; chunk = history.chunkFrom(this.#row)) {
       for (let position = chunk.seek(Math.max(0, this.#row - chunk.firstRow)); position < chunk.count; position++) {
         if (chunk.isRemoved(position)) continue;
-        const main = chunk.main[position];
+        const main = chunk.mainAt(position);
         if (main > this.#revision) {
           this.#finish();
           return;
         }
         left -= 0.05;
-        if (this.#isHashed(main, chunk.ends[position], chunk.flags[position])) {
+        if (this.#isHashed(main, chunk.endsAt(position), chunk.flagsAt(position))) {
           left -= 0.2 + this.#hash.add(chunk, position) / 256;
         }
         if (left < 0) {

@@ -112,6 +112,11 @@ export class RangeJob {
     this.#pin = state.pins.add(revision);
   }
 
+  /** Bytes of memory this job holds for its list of rows. */
+  get heldSize(): number {
+    return this.#rows.byteLength;
+  }
+
   /**
    * Goes on for about `budget` units: an index entry, a row or a comparison is one. A single key is done in the first
    * step whatever the budget. "compacted": a forced compaction has passed over the job.
@@ -199,8 +204,8 @@ export class RangeJob {
     if (this.form === RECORD_FULL) {
       const position = state.history.get(row);
       const chunk = state.history.chunk;
-      const start = chunk.offset[position] + from;
-      target.set(state.slabs.buffers[chunk.slab[position]].subarray(start, start + part), at);
+      const start = chunk.offsetAt(position) + from;
+      target.set(state.slabs.buffers[chunk.slabAt(position)].subarray(start, start + part), at);
       return;
     }
     const record = new Uint8Array(size);
@@ -343,10 +348,17 @@ export class RangeJob {
   }
 
   /**
-   * The limit ended the walk below the head's revision. Either the walk goes on and only counts, or the head's count is
-   * corrected by what the rows after the revision created and deleted in the range, whichever has less to visit.
+   * The limit ended the walk below the head's revision. Unless the page before this one has told, either the walk goes on
+   * and only counts, or the head's count is corrected by what the rows after the revision created and deleted in the
+   * range, whichever has less to visit.
    */
   #beginCount(): void {
+    const remembered = this.#state.pageCounts.find(this.revision, this.#key, this.#rangeEnd);
+    if (remembered >= 0) {
+      this.count = remembered;
+      this.#afterCount();
+      return;
+    }
     const index = this.#state.index;
     const history = this.#state.history;
     let entries = index.entries;
@@ -409,7 +421,7 @@ export class RangeJob {
       for (; position < chunk.count; position++) {
         const row = chunk.rowAt(position);
         if (row >= end) break;
-        const flags = chunk.flags[position];
+        const flags = chunk.flagsAt(position);
         if ((flags & (CREATE | TOMBSTONE)) !== 0) {
           left -= 4;
           if (this.#isInRange(row)) this.count += (flags & TOMBSTONE) !== 0 ? 1 : -1;
@@ -462,6 +474,15 @@ export class RangeJob {
     return left;
   }
 
+  // Not for an order of NONE by another target, whose rows are no page of keys, nor for what is not committed yet.
+  #rememberNextPage(): void {
+    if (this.#query.sortTarget !== SORT_BY_KEY || this.revision > this.#state.revision) return;
+    const history = this.#state.history;
+    history.locateKey(this.#rows[this.rowCount - 1]);
+    const lastKey = history.keyBytes.slice(history.keyStart, history.keyStart + history.keySize);
+    this.#state.pageCounts.remember(this.revision, lastKey, this.#rangeEnd, this.count - this.rowCount);
+  }
+
   #measure(budget: number): number {
     const limit = this.#query.limit;
     let wanted = this.#collected;
@@ -477,6 +498,7 @@ export class RangeJob {
     }
     this.rowCount = wanted;
     this.#phase = DONE;
+    if (this.more && this.#withCount && this.#rowsWanted !== Infinity) this.#rememberNextPage();
     return left;
   }
 }

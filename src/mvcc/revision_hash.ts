@@ -29,14 +29,14 @@ export class RevisionHash {
   /** Adds a row and returns the size of its record. */
   add(chunk: HistoryChunk, position: number): number {
     const key = this.#key;
-    const main = chunk.main[position];
+    const main = chunk.mainAt(position);
     writeUint32(key, 0, Math.floor(main / TWO_32));
     writeUint32(key, 4, main % TWO_32);
-    writeUint32(key, 13, chunk.sub[position]);
-    const isTombstone = (chunk.flags[position] & TOMBSTONE) !== 0;
+    writeUint32(key, 13, chunk.subAt(position));
+    const isTombstone = (chunk.flagsAt(position) & TOMBSTONE) !== 0;
     const crc = updateCrc32c(this.crc, key, 0, isTombstone ? 18 : 17);
-    const bytes = this.#slabs.buffers[chunk.slab[position]];
-    const offset = chunk.offset[position];
+    const bytes = this.#slabs.buffers[chunk.slabAt(position)];
+    const offset = chunk.offsetAt(position);
     const size = recordSizeAt(bytes, offset);
     // The KeyValue follows the frame's tag and length.
     let start = offset + 1;

@@ -4,6 +4,7 @@ import { COMPACTION_HASHES_MAX } from "../base/limits.ts";
 import type { CompactionJob } from "./compaction.ts";
 import { CREATE, HAS_LEASE, History, TOMBSTONE } from "./history.ts";
 import { KeyIndex } from "./key_index.ts";
+import { PageCounts } from "./page_counts.ts";
 import { Pins } from "./pin.ts";
 import { deleteEventSize, framedSize, recordSizeAt, RecordView, writeDeleteEvent } from "./record.ts";
 import { type SlabPool, Slabs } from "./slab.ts";
@@ -23,6 +24,7 @@ export class StoreState {
   readonly history: History;
   readonly index: KeyIndex;
   readonly pins: Pins = new Pins();
+  readonly pageCounts: PageCounts = new PageCounts();
   /** Compactions scheduled and not finished, oldest first. */
   readonly compactions: CompactionJob[] = [];
   /** Hashes of finished compactions by ascending revision. */
@@ -66,13 +68,13 @@ export class StoreState {
     const history = this.history;
     const position = history.get(row);
     const chunk = history.chunk;
-    const bytes = this.slabs.buffers[chunk.slab[position]];
-    const offset = chunk.offset[position];
+    const bytes = this.slabs.buffers[chunk.slabAt(position)];
+    const offset = chunk.offsetAt(position);
     if (form === RECORD_FULL) return recordSizeAt(bytes, offset);
     if (form === RECORD_EVENT) {
-      if ((chunk.flags[position] & TOMBSTONE) === 0) return recordSizeAt(bytes, offset);
+      if ((chunk.flagsAt(position) & TOMBSTONE) === 0) return recordSizeAt(bytes, offset);
       this.view.read(bytes, offset);
-      return deleteEventSize(this.view, chunk.main[position]);
+      return deleteEventSize(this.view, chunk.mainAt(position));
     }
     const view = this.view;
     view.read(bytes, offset);
@@ -84,9 +86,9 @@ export class StoreState {
     const history = this.history;
     const position = history.get(row);
     const chunk = history.chunk;
-    const bytes = this.slabs.buffers[chunk.slab[position]];
-    const start = chunk.offset[position];
-    const isTombstone = (chunk.flags[position] & TOMBSTONE) !== 0;
+    const bytes = this.slabs.buffers[chunk.slabAt(position)];
+    const start = chunk.offsetAt(position);
+    const isTombstone = (chunk.flagsAt(position) & TOMBSTONE) !== 0;
     if (form === RECORD_FULL || (form === RECORD_EVENT && !isTombstone)) {
       const size = recordSizeAt(bytes, start);
       target.set(bytes.subarray(start, start + size), offset);
@@ -94,7 +96,7 @@ export class StoreState {
     }
     const view = this.view;
     view.read(bytes, start);
-    if (form === RECORD_EVENT) return writeDeleteEvent(target, offset, view, chunk.main[position]);
+    if (form === RECORD_EVENT) return writeDeleteEvent(target, offset, view, chunk.mainAt(position));
     const head = view.headEnd - view.start;
     const lease = form === RECORD_KEYS_ONLY ? 0 : view.end - view.leaseStart;
     target[offset] = 0x12;

@@ -102,7 +102,7 @@ export class Store {
   rowSub(row: number): number {
     const history = this.#state.history;
     const position = history.get(row);
-    return history.chunk.sub[position];
+    return history.chunk.subAt(position);
   }
 
   isTombstone(row: number): boolean {
@@ -136,7 +136,7 @@ export class Store {
   previousRow(row: number): number {
     const history = this.#state.history;
     const position = history.get(row);
-    const previous = history.chunk.previous[position];
+    const previous = history.chunk.previousAt(position);
     return previous !== NO_ROW && history.find(previous) >= 0 ? previous : NO_ROW;
   }
 

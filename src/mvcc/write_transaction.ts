@@ -223,8 +223,8 @@ export class DeleteJob {
   #writeTombstone(entry: number): number {
     const { history, slabs } = this.#state;
     const position = history.get(entry);
-    if ((history.chunk.flags[position] & HAS_LEASE) !== 0) this.leasedCount++;
-    history.chunk.ends[position] = this.#main;
+    if ((history.chunk.flagsAt(position) & HAS_LEASE) !== 0) this.leasedCount++;
+    history.chunk.setEnds(position, this.#main);
     history.locateKey(entry);
     const bytes = history.keyBytes;
     const start = history.keyStart;
