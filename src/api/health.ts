@@ -5,62 +5,43 @@ import {
   HealthCheckResponseSchema,
   HealthListResponseSchema,
 } from "../gen/grpc/health/v1/health_pb.ts";
-import { Code, type Method, RpcError, type StreamCall } from "../io/rpc.ts";
+import { Code, type Method, RpcError } from "../io/rpc.ts";
 import { decodeMessage } from "./request.ts";
+
+const SERVICE = "/grpc.health.v1.Health/";
 
 /**
  * grpc.health.v1.Health as grpc-go's health server answers for etcd: the one service it knows is "", the server as a
- * whole. Texts are grpc-go's.
+ * whole, and that serves as long as it answers at all. (etcd changes that only while defragmenting, behind a feature gate.)
  */
-export class HealthService {
-  #isServing = true;
-  readonly #watchers = new Set<StreamCall>();
-
-  /** What Check and List answer, and open watches are told, from now on. */
-  setServing(isServing: boolean): void {
-    if (isServing === this.#isServing) return;
-    this.#isServing = isServing;
-    for (const call of this.#watchers) call.send(statusMessage(this.#status));
-  }
-
-  get methods(): Method[] {
-    return [
-      {
-        kind: "unary",
-        path: "/grpc.health.v1.Health/Check",
-        handle: (call, request) => {
-          if (serviceOf(request) !== "") throw new RpcError(Code.NOT_FOUND, "unknown service");
-          call.reply(statusMessage(this.#status));
-        },
+export function healthService(): Method[] {
+  return [
+    {
+      kind: "unary",
+      path: `${SERVICE}Check`,
+      handle: (call, request) => {
+        if (serviceOf(request) !== "") throw new RpcError(Code.NOT_FOUND, "unknown service");
+        call.reply(statusMessage(ServingStatus.SERVING));
       },
-      {
-        kind: "unary",
-        path: "/grpc.health.v1.Health/List",
-        handle: (call) => {
-          const statuses = { "": create(HealthCheckResponseSchema, { status: this.#status }) };
-          call.reply(toBinary(HealthListResponseSchema, create(HealthListResponseSchema, { statuses })));
-        },
+    },
+    {
+      kind: "unary",
+      path: `${SERVICE}List`,
+      handle: (call) => {
+        const statuses = { "": create(HealthCheckResponseSchema, { status: ServingStatus.SERVING }) };
+        call.reply(toBinary(HealthListResponseSchema, create(HealthListResponseSchema, { statuses })));
       },
-      {
-        kind: "server_streaming",
-        path: "/grpc.health.v1.Health/Watch",
-        handle: (call, request) => {
-          if (serviceOf(request) !== "") {
-            // It stays open: the service might be registered one day.
-            call.send(statusMessage(ServingStatus.SERVICE_UNKNOWN));
-            return;
-          }
-          call.send(statusMessage(this.#status));
-          this.#watchers.add(call);
-          call.onCancel(() => this.#watchers.delete(call));
-        },
+    },
+    {
+      kind: "server_streaming",
+      path: `${SERVICE}Watch`,
+      handle: (call, request) => {
+        // The stream stays open either way: an unknown service might be registered one day.
+        const isKnown = serviceOf(request) === "";
+        call.send(statusMessage(isKnown ? ServingStatus.SERVING : ServingStatus.SERVICE_UNKNOWN));
       },
-    ];
-  }
-
-  get #status(): ServingStatus {
-    return this.#isServing ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
-  }
+    },
+  ];
 }
 
 function serviceOf(request: Uint8Array): string {

@@ -4,8 +4,8 @@ import { Hono } from "hono";
 import type { DescService } from "@bufbuild/protobuf";
 import { HTTP_PATH_SIZE_MAX } from "../base/limits.ts";
 import type { Logger } from "../io/log.ts";
-import type { Method } from "../io/rpc.ts";
-import { type ByteBudget, createConnectDoor } from "../rpc/connect/mod.ts";
+import type { MemoryBudget, Method } from "../io/rpc.ts";
+import { createConnectDoor } from "../rpc/connect/mod.ts";
 import { AccessControl, type AccessOptions, misdirectedText } from "./access.ts";
 import { cleanPath, methodNotAllowed, notFound, redirect, textError, textResponse } from "./answers.ts";
 import { createGateway } from "./gateway/mod.ts";
@@ -27,7 +27,7 @@ export interface HttpAppOptions extends AccessOptions {
   readonly methods: readonly Method[];
   /** Descriptors of the services the methods belong to. */
   readonly descriptors: readonly DescService[];
-  readonly budget: ByteBudget;
+  readonly budget: MemoryBudget;
   /** Largest request message: `--max-request-bytes` and half a MiB. */
   readonly maxRequestSize: number;
   /** `--enable-grpc-gateway` */

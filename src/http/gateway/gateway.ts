@@ -3,7 +3,7 @@
 import { create, type DescMethod, type DescService, toBinary } from "@bufbuild/protobuf";
 import { CONNECT_COPIES, GATEWAY_BODY_SIZE_MAX } from "../../base/limits.ts";
 import { concatBytes } from "../../base/bytes.ts";
-import { Code, type Method, RpcError } from "../../io/rpc.ts";
+import { Code, type MemoryBudget, type Method, RpcError } from "../../io/rpc.ts";
 import {
   type LocalCallOptions,
   type LocalMessage,
@@ -15,7 +15,7 @@ import {
   type UnaryMethod,
   wholeMessage,
 } from "../../io/rpc_local.ts";
-import { type ByteBudget, Reservation } from "../../rpc/connect/mod.ts";
+import { Reservation } from "../../rpc/connect/mod.ts";
 import { errorResponse, httpStatusOf, JSON_TYPE, METHOD_NOT_ALLOWED, NOT_FOUND, statusJson } from "./answers.ts";
 import { JsonMessageError, messageFromJson } from "./json_reader.ts";
 import { firstJsonValue, JsonSyntaxError, JsonValues } from "./json_values.ts";
@@ -26,7 +26,7 @@ import { GATEWAY_ROUTES } from "./routes.ts";
 export interface GatewayOptions {
   readonly methods: readonly Method[];
   readonly services: readonly DescService[];
-  readonly budget: ByteBudget;
+  readonly budget: MemoryBudget;
   /** Largest request message in protobuf form; a larger one is answered as grpc-go does, RESOURCE_EXHAUSTED. */
   readonly maxRequestSize: number;
   /** Aborted with an RpcError when the server stops: open streams end with that. */

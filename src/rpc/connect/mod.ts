@@ -15,4 +15,4 @@
  */
 
 export { type ConnectDoor, type ConnectDoorOptions, createConnectDoor, type DoorInfo } from "./router.ts";
-export { type ByteBudget, Reservation } from "./reservation.ts";
+export { Reservation } from "./reservation.ts";

@@ -1,18 +1,13 @@
 /** What one call holds of the bytes that a server may buffer. */
 
-/** The server-wide bound (`Budget` of rpc/http2). */
-export interface ByteBudget {
-  readonly limit: number;
-  tryReserve(size: number): boolean;
-  release(size: number): void;
-}
+import type { MemoryBudget } from "../../io/rpc.ts";
 
 export class Reservation {
-  readonly #budget: ByteBudget;
+  readonly #budget: MemoryBudget;
   #held = 0;
   #isOver = false;
 
-  constructor(budget: ByteBudget) {
+  constructor(budget: MemoryBudget) {
     this.#budget = budget;
   }
 

@@ -4,15 +4,15 @@ import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { createConnectRouter, createContextKey, createContextValues } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { compressionGzip } from "@connectrpc/connect-node";
-import type { Method } from "../../io/rpc.ts";
+import type { MemoryBudget, Method } from "../../io/rpc.ts";
 import { type CallInfo, implementationOf } from "./adapter.ts";
-import { type ByteBudget, Reservation } from "./reservation.ts";
+import { Reservation } from "./reservation.ts";
 
 export interface ConnectDoorOptions {
   readonly methods: readonly Method[];
   /** Descriptors of the services the methods belong to. */
   readonly services: readonly DescService[];
-  readonly budget: ByteBudget;
+  readonly budget: MemoryBudget;
   /** Largest request message, decompressed; a larger one is answered RESOURCE_EXHAUSTED. */
   readonly maxRequestSize: number;
   /** Aborted (with an RpcError UNAVAILABLE) when the server stops: open streams end with that. */
@@ -35,7 +35,7 @@ export interface ConnectDoor {
 
 const NO_CALL: CallInfo = {
   peer: "",
-  reservation: new Reservation({ limit: 0, tryReserve: () => false, release: () => {} }),
+  reservation: new Reservation({ tryReserve: () => false, release: () => {} }),
   stopSignal: AbortSignal.abort(),
 };
 const CALL_INFO = createContextKey<CallInfo>(NO_CALL, { description: "peer and budget of a call" });
