@@ -1,75 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { EMPTY_BYTES, utf8 } from "../../src/base/bytes.ts";
-import { type HashJob, NO_ROW, RangeJob, type RangeQuery, RECORD_FULL, RecordView, Store } from "../../src/mvcc/mod.ts";
+import { NO_ROW, RangeJob, type RangeQuery, RECORD_FULL, RecordView, Store } from "../../src/mvcc/mod.ts";
 import { frameKvs, ModelStore } from "./model.ts";
-
-/** A small generator of our own, so that a failing seed can be run again. */
-class Random {
-  #state: number;
-  constructor(seed: number) {
-    this.#state = seed * 2654435761 >>> 0 || 1;
-  }
-  below(limit: number): number {
-    this.#state ^= this.#state << 13;
-    this.#state ^= this.#state >>> 17;
-    this.#state ^= this.#state << 5;
-    return (this.#state >>> 0) % limit;
-  }
-  pick<T>(items: readonly T[]): T {
-    return items[this.below(items.length)];
-  }
-}
-
-const ALL = Uint8Array.of(0);
-
-function query(fields: Partial<RangeQuery>): RangeQuery {
-  return {
-    key: ALL,
-    rangeEnd: ALL,
-    revision: 0,
-    limit: 0,
-    sortOrder: 0,
-    sortTarget: 0,
-    keysOnly: false,
-    countOnly: false,
-    minModRevision: 0,
-    maxModRevision: 0,
-    minCreateRevision: 0,
-    maxCreateRevision: 0,
-    ...fields,
-  };
-}
-
-/** Steps a job to its end with a budget that may change, and gives its answer as bytes. */
-function finish(job: RangeJob, budget: () => number) {
-  let state = job.step(budget());
-  for (let steps = 0; state === "running"; steps++) {
-    if (steps > 1_000_000) throw new Error("the job does not end");
-    state = job.step(budget());
-  }
-  expect(state).toBe("done");
-  const bytes = new Uint8Array(job.size);
-  expect(job.copyAll(bytes, 0)).toBe(job.size);
-  const read = new Uint8Array(job.size);
-  const part = new Uint8Array(1 + Math.abs(budget()) % 97);
-  let at = 0;
-  for (let n = job.read(part); n > 0; n = job.read(part)) {
-    read.set(part.subarray(0, n), at);
-    at += n;
-  }
-  expect(at).toBe(job.size);
-  expect(read).toEqual(bytes);
-  const result = { bytes, count: job.count, more: job.more, rowCount: job.rowCount };
-  job.close();
-  return result;
-}
-
-function finishHash(job: HashJob, budget: number) {
-  let state = job.step(budget);
-  while (state === "running") state = job.step(budget);
-  expect(state).toBe("done");
-  return job.result;
-}
+import { ALL, finish, finishHash, query, Random } from "./support.ts";
 
 function randomQuery(random: Random, keys: readonly Uint8Array[], revision: number): RangeQuery {
   const filter = () => random.below(8) === 0 ? random.below(revision + 3) - 1 : 0;
