@@ -8,9 +8,15 @@ const scratch = new WireWriter(4096);
 
 /**
  * Answers with a response header followed by the rest of the response. A revision of 0 is replaced by the store's current
- * one, as etcd does.
+ * one, as etcd does. `onClose` runs once the response needs nothing of the store any more.
  */
-export function replyWithHeader(call: UnaryCall, member: Member, revision: number, body: readonly Part[]): void {
+export function replyWithHeader(
+  call: UnaryCall,
+  member: Member,
+  revision: number,
+  body: readonly Part[],
+  onClose?: () => void,
+): void {
   scratch.reset();
   writeHeader(scratch, member, revision);
   let isSmall = true;
@@ -19,11 +25,13 @@ export function replyWithHeader(call: UnaryCall, member: Member, revision: numbe
     isSmall = false;
   }
   if (!isSmall) {
-    call.replyBody(new Parts([scratch.finish(), ...body]));
+    const parts = new Parts([scratch.finish(), ...body], onClose);
+    call.replyBody(parts);
     return;
   }
   for (const part of body) scratch.raw(part as Uint8Array);
   call.reply(scratch.view());
+  onClose?.();
 }
 
 /** Writes the header as field 1, with the current revision where `revision` is 0. */

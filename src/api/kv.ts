@@ -1,7 +1,7 @@
 import { JOB_STEP_BUDGET } from "../base/limits.ts";
 import { WIRE_BYTES, WireWriter } from "../base/varint.ts";
 import { isReadOnly, isSerializable, type Outcome, rangeBody, readTxn, type Steps } from "../apply/mod.ts";
-import type { Method, StreamCall, UnaryCall } from "../io/rpc.ts";
+import type { MemoryBudget, Method, RpcError, StreamCall, UnaryCall } from "../io/rpc.ts";
 import type { Member, MemberError } from "../member/mod.ts";
 import type { RangeJob, RangeQuery } from "../mvcc/mod.ts";
 import {
@@ -24,13 +24,15 @@ export interface KvOptions {
   readonly txnOperationsMax: number;
   /** `--max-request-bytes`: a chunk of RangeStream aims at this size. */
   readonly requestSizeMax: number;
+  /** What unfinished ranges and unsent responses hold is counted here. */
+  readonly budget: MemoryBudget;
 }
 
 const SERVICE = "/etcdserverpb.KV/";
 
 export function kvService(member: Member, options: KvOptions): Method[] {
   return [
-    { kind: "unary", path: `${SERVICE}Range`, handle: (call, request) => range(member, call, request) },
+    { kind: "unary", path: `${SERVICE}Range`, handle: (call, request) => range(member, options, call, request) },
     { kind: "unary", path: `${SERVICE}Put`, handle: (call, request) => put(member, call, request) },
     { kind: "unary", path: `${SERVICE}DeleteRange`, handle: (call, request) => deleteRange(member, call, request) },
     { kind: "unary", path: `${SERVICE}Txn`, handle: (call, request) => txn(member, options, call, request) },
@@ -108,18 +110,21 @@ function read(member: Member, isLocal: boolean, call: UnaryCall | StreamCall, ru
   }
 }
 
-function range(member: Member, call: UnaryCall, bytes: Uint8Array): void {
+function range(member: Member, options: KvOptions, call: UnaryCall, bytes: Uint8Array): void {
   const request = decode(decodeRangeRequest, bytes);
   const objection = checkRange(request);
   if (objection !== undefined) return fail(call, objection);
-  read(member, request.serializable, call, () => startRange(member, call, request));
+  read(member, request.serializable, call, () => startRange(member, options, call, request));
 }
 
-function startRange(member: Member, call: UnaryCall, request: RangeRequest): void {
+function startRange(member: Member, { budget }: KvOptions, call: UnaryCall, request: RangeRequest): void {
   const job = openRange(member, request);
   if (job === "compacted") return fail(call, ApiError.COMPACTED);
   if (job === "future") return fail(call, ApiError.FUTURE_REVISION);
-  finishRange(member, job, call, () => replyWithHeader(call, member, job.headerRevision, rangeBody(job)));
+  finishRange(member, budget, job, call, () => {
+    const held = job.heldSize;
+    replyWithHeader(call, member, job.headerRevision, rangeBody(job), () => budget.release(held));
+  });
 }
 
 /** Opens a range at the revision asked for, or at the newest complete one. */
@@ -128,23 +133,39 @@ function openRange(member: Member, query: RangeQuery): ReturnType<Member["keyspa
   return member.keyspace.store.openRange(revision === query.revision ? query : { ...query, revision });
 }
 
-/** Brings a job to its end: in this turn when it is small, otherwise in the background. */
-function finishRange(member: Member, job: RangeJob, call: UnaryCall | StreamCall, onDone: () => void): void {
-  const settle = (state: ReturnType<RangeJob["step"]>): void => {
-    if (state === "done" && !call.isClosed) return onDone();
+/**
+ * Brings a job to its end: in this turn when it is small, otherwise in the background. What it holds is reserved in the
+ * budget as it grows, and `onDone` takes over both. `onAbandoned` runs instead when the call ends first.
+ */
+function finishRange(
+  member: Member,
+  budget: MemoryBudget,
+  job: RangeJob,
+  call: UnaryCall | StreamCall,
+  onDone: () => void,
+  onAbandoned?: () => void,
+): void {
+  let reserved = 0;
+  const step = (): "running" | "done" => {
+    let error: RpcError | undefined;
+    if (!call.isClosed) {
+      const state = job.step(JOB_STEP_BUDGET);
+      const grown = job.heldSize - reserved;
+      if (budget.tryReserve(grown)) reserved += grown;
+      else error = ApiError.RESPONSES_TOO_LARGE;
+      if (state === "compacted") error = ApiError.COMPACTED;
+      if (error === undefined) {
+        if (state === "done") onDone();
+        return state === "done" ? "done" : "running";
+      }
+    }
     job.close();
-    fail(call, ApiError.COMPACTED);
+    budget.release(reserved);
+    onAbandoned?.();
+    if (error !== undefined) fail(call, error);
+    return "done";
   };
-  const state = job.step(JOB_STEP_BUDGET);
-  if (state !== "running") return settle(state);
-  member.runJob({
-    step: () => {
-      const state = call.isClosed ? "done" : job.step(JOB_STEP_BUDGET);
-      if (state === "running") return state;
-      settle(state);
-      return "done";
-    },
-  });
+  if (step() === "running") member.runJob({ step });
 }
 
 function runSteps(member: Member, steps: Steps<Outcome>, onDone: (outcome: Outcome) => void): void {
@@ -176,7 +197,7 @@ function rangeStream(member: Member, options: KvOptions, call: StreamCall, bytes
  */
 class RangeStream {
   readonly #member: Member;
-  readonly #targetSize: number;
+  readonly #options: KvOptions;
   readonly #call: StreamCall;
   readonly #request: RangeRequest;
   readonly #limit: number;
@@ -187,7 +208,7 @@ class RangeStream {
 
   constructor(member: Member, options: KvOptions, call: StreamCall, request: RangeRequest) {
     this.#member = member;
-    this.#targetSize = options.requestSizeMax;
+    this.#options = options;
     this.#call = call;
     this.#request = request;
     this.#limit = request.limit === 0 ? Infinity : request.limit;
@@ -200,19 +221,28 @@ class RangeStream {
     this.#open(this.#key, limit, this.#request.countOnly, (job) => this.#send(job));
   }
 
-  #open(key: Uint8Array, limit: number, countOnly: boolean, onDone: (job: RangeJob) => void): void {
+  #open(
+    key: Uint8Array,
+    limit: number,
+    countOnly: boolean,
+    onDone: (job: RangeJob) => void,
+    onAbandoned?: () => void,
+  ): void {
     const revision = this.#request.revision > 0 ? this.#request.revision : this.#headerRevision;
     const job = openRange(this.#member, { ...this.#request, key, limit, countOnly, revision });
-    if (job === "compacted") return fail(this.#call, ApiError.COMPACTED);
-    if (job === "future") return fail(this.#call, ApiError.FUTURE_REVISION);
-    finishRange(this.#member, job, this.#call, () => onDone(job));
+    if (typeof job === "string") {
+      onAbandoned?.();
+      return fail(this.#call, job === "compacted" ? ApiError.COMPACTED : ApiError.FUTURE_REVISION);
+    }
+    finishRange(this.#member, this.#options.budget, job, this.#call, () => onDone(job), onAbandoned);
   }
 
   #send(job: RangeJob): void {
     if (this.#headerRevision === 0) this.#headerRevision = job.headerRevision;
+    const { requestSizeMax } = this.#options;
     if (this.#request.countOnly) {
       const { count } = job;
-      job.close();
+      this.#release(job);
       this.#sendLast(undefined, false, count);
       return;
     }
@@ -224,17 +254,17 @@ class RangeStream {
       // The rest is counted, not sent.
       this.#open(nextKey, 0, true, (rest) => {
         const { count } = rest;
-        rest.close();
+        this.#release(rest);
         this.#sendLast(job, true, this.#count + count);
-      });
+      }, () => this.#release(job));
       return;
     }
     this.#key = nextKey;
     const { size } = job;
-    if (size < this.#targetSize / 2) this.#chunkLimit *= 2;
-    else if (size > this.#targetSize * 2) this.#chunkLimit = Math.max(1, Math.floor(this.#chunkLimit / 2));
+    if (size < requestSizeMax / 2) this.#chunkLimit *= 2;
+    else if (size > requestSizeMax * 2) this.#chunkLimit = Math.max(1, Math.floor(this.#chunkLimit / 2));
     this.#chunkLimit = Math.min(this.#chunkLimit, this.#limit - this.#count);
-    const isRoom = this.#call.sendBody(new Parts(chunk(job, new WireWriter())));
+    const isRoom = this.#call.sendBody(this.#chunk(job, new WireWriter()));
     if (isRoom) this.#member.runJob({ step: () => (this.next(), "done") });
     else this.#call.onDrain(() => this.next());
   }
@@ -245,13 +275,23 @@ class RangeStream {
     const trailer = new WireWriter();
     trailer.boolField(3, more);
     trailer.integerField(4, count);
-    this.#call.sendBody(new Parts(chunk(job, header, trailer)));
+    this.#call.sendBody(this.#chunk(job, header, trailer));
     this.#call.end();
+  }
+
+  #chunk(job: RangeJob | undefined, header: WireWriter, trailer?: WireWriter): Parts {
+    const held = job?.heldSize ?? 0;
+    return new Parts(chunkParts(job, header, trailer), () => this.#options.budget.release(held));
+  }
+
+  #release(job: RangeJob): void {
+    this.#options.budget.release(job.heldSize);
+    job.close();
   }
 }
 
 /** RangeStreamResponse{range_response(1)}: what is given of header, records and trailer, with the length in front. */
-function chunk(job: RangeJob | undefined, header: WireWriter, trailer?: WireWriter): (Uint8Array | RangeJob)[] {
+function chunkParts(job: RangeJob | undefined, header: WireWriter, trailer?: WireWriter): (Uint8Array | RangeJob)[] {
   const start = new WireWriter(16);
   start.tag(1, WIRE_BYTES);
   start.varint(header.position + (job?.size ?? 0) + (trailer?.position ?? 0));

@@ -10,7 +10,9 @@
  *    echoed or used as keys.
  * 3. What is not built yet answers UNIMPLEMENTED and says so; nothing is pretended.
  *
- * Read: errors, header, validation, kv, watch, lease, maintenance, cluster, auth, services.
+ * Read: errors, header, request, validation, kv, watch, lease, maintenance, cluster, auth; local_client, lease_queue, lock,
+ * election; health, reflection, descriptors; browser_watch, browser_lease; services.
  */
-export { services } from "./services.ts";
+export { serviceDescriptors } from "./descriptors.ts";
+export { type ServiceOptions, services } from "./services.ts";
 export { ApiError } from "./errors.ts";

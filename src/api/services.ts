@@ -1,12 +1,19 @@
-import type { Method } from "../io/rpc.ts";
+import type { Clock } from "../io/clock.ts";
+import type { MemoryBudget, Method } from "../io/rpc.ts";
 import type { Member } from "../member/mod.ts";
 import { authService } from "./auth.ts";
+import { browserLeaseService } from "./browser_lease.ts";
+import { browserWatchService } from "./browser_watch.ts";
 import { clusterService } from "./cluster.ts";
+import { serviceDescriptors } from "./descriptors.ts";
 import { electionService } from "./election.ts";
+import { healthService } from "./health.ts";
 import { kvService } from "./kv.ts";
 import { leaseService } from "./lease.ts";
+import { LocalServices } from "./local_client.ts";
 import { lockService } from "./lock.ts";
 import { maintenanceService } from "./maintenance.ts";
+import { reflectionService } from "./reflection.ts";
 import { watchService } from "./watch.ts";
 
 export interface ServiceOptions {
@@ -16,6 +23,9 @@ export interface ServiceOptions {
   readonly requestSizeMax: number;
   /** `--watch-progress-notify-interval` in milliseconds */
   readonly watchProgressIntervalMs: number;
+  /** Bounds what all responses together hold in memory. */
+  readonly budget: MemoryBudget;
+  readonly clock: Clock;
 }
 
 /** Every method that this member serves. */
@@ -28,5 +38,14 @@ export function services(member: Member, options: ServiceOptions): Method[] {
     ...maintenanceService(member),
     ...authService(member),
   ];
-  return [...methods, ...lockService(methods), ...electionService(methods)];
+  const local = new LocalServices(methods);
+  return [
+    ...methods,
+    ...lockService(methods),
+    ...electionService(methods),
+    ...healthService(),
+    ...reflectionService(serviceDescriptors),
+    ...browserWatchService(local.stream("/etcdserverpb.Watch/Watch"), options.clock),
+    ...browserLeaseService(local.stream("/etcdserverpb.Lease/LeaseKeepAlive")),
+  ];
 }

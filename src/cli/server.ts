@@ -1,14 +1,16 @@
-/** A running server made of a configuration: the member, its services, and the doors to them. */
+/** A running server made of a configuration: the member, its services, and the port in front of them. */
 
-import { createServer } from "node:net";
-import { services } from "../api/mod.ts";
+import { serviceDescriptors, services } from "../api/mod.ts";
 import { WATCH_FRAGMENT_OVERHEAD } from "../base/limits.ts";
+import { CLUSTER_VERSION, ETCD_VERSION, STORAGE_VERSION } from "../base/version.ts";
+import { ClientServer, type ServerStatus } from "../http/mod.ts";
 import { systemClock, systemCrypto, systemDisk, systemEntropy } from "../io/system/mod.ts";
+import { AlarmType } from "../keyspace/mod.ts";
 import { Member } from "../member/mod.ts";
-import { GrpcRouter } from "../rpc/grpc/mod.ts";
-import { Http2Server, SocketStream } from "../rpc/http2/mod.ts";
+import { Budget } from "../rpc/http2/mod.ts";
 import { checkBootstrap, type Config } from "./config.ts";
 import type { ProcessLogger } from "./log/mod.ts";
+import { metricsText } from "./metrics.ts";
 import type { RunningServer } from "./signals.ts";
 import { withoutSync } from "./unsafe_disk.ts";
 
@@ -18,12 +20,31 @@ const DRAIN_MS = 5000;
 /** Resolves when clients are served; rejects, with everything closed again, if that cannot be. */
 export async function startServer(config: Config, log: ProcessLogger, isNew: boolean): Promise<RunningServer> {
   if (isNew) checkBootstrap(config);
+  // Sockets first: a port in use is found before the data directory is touched.
+  const front = await ClientServer.open({ urls: config.listenClientUrls, httpUrls: config.listenClientHttpUrls });
   let onFailure: (reason: Error) => void = () => {};
   const failure = new Promise<Error>((resolve) => onFailure = resolve);
-  const clock = systemClock;
-  const member = await Member.start({
+  let member: Member;
+  try {
+    member = await startMember(config, log, onFailure);
+  } catch (error) {
+    await front.stop(0);
+    throw error;
+  }
+  serve(config, log, member, front);
+  return {
+    failure,
+    async stop(): Promise<void> {
+      await front.stop(DRAIN_MS);
+      await member.stop();
+    },
+  };
+}
+
+function startMember(config: Config, log: ProcessLogger, onFatal: (reason: Error) => void): Promise<Member> {
+  return Member.start({
     disk: config.unsafeNoFsync ? withoutSync(systemDisk) : systemDisk,
-    clock,
+    clock: systemClock,
     crypto: systemCrypto,
     entropy: systemEntropy,
     log,
@@ -37,40 +58,65 @@ export async function startServer(config: Config, log: ProcessLogger, isNew: boo
     electionTicks: Math.floor(config.electionTimeoutMs / config.heartbeatIntervalMs),
     snapshotCatchUpEntries: config.snapshotCatchupEntries,
     requestSizeMax: config.maxRequestBytes,
+    warningApplyMs: config.warningApplyDurationMs,
     compactionBatchLimit: config.compactionBatchLimit,
     compactionSleepMs: config.compactionSleepIntervalMs,
-    onFatal: onFailure,
+    onFatal,
   });
+}
+
+/** Opens the doors. */
+function serve(config: Config, log: ProcessLogger, member: Member, front: ClientServer): void {
+  const clock = systemClock;
+  const budget = new Budget();
   const methods = services(member, {
     txnOperationsMax: config.maxTxnOps,
     requestSizeMax: config.maxRequestBytes,
     watchProgressIntervalMs: config.watchProgressNotifyIntervalMs,
-  });
-  const application = new GrpcRouter(methods, {
+    budget,
     clock,
-    receiveMessageSizeMax: config.maxRequestBytes + WATCH_FRAGMENT_OVERHEAD,
-  });
-  const http2 = new Http2Server({
-    application,
-    clock,
-    concurrentStreamsMax: config.maxConcurrentStreams,
-    keepaliveIntervalMs: config.grpcKeepaliveIntervalMs,
-    keepaliveTimeoutMs: config.grpcKeepaliveTimeoutMs,
-    pingIntervalMinMs: config.grpcKeepaliveMinTimeMs,
-  });
-  const { host, port } = config.listenClientUrls[0];
-  const listener = createServer({ allowHalfOpen: true }, (socket) => http2.serve(new SocketStream(socket)));
-  await new Promise<void>((resolve, reject) => {
-    listener.once("error", reject);
-    listener.listen(Number(port), host === "localhost" ? "127.0.0.1" : host, resolve);
   });
   log.info("ready to serve client requests");
-  return {
-    failure,
-    async stop(): Promise<void> {
-      listener.close();
-      await http2.drain(DRAIN_MS);
-      await member.stop();
+  front.start({
+    methods,
+    descriptors: serviceDescriptors,
+    budget,
+    clock,
+    maxRequestSize: config.maxRequestBytes + WATCH_FRAGMENT_OVERHEAD,
+    hasGateway: config.isGatewayEnabled,
+    cors: config.cors,
+    hostWhitelist: config.hostWhitelist,
+    status: serverStatus(member),
+    metrics: () => metricsText(member, budget),
+    log,
+    http2: {
+      concurrentStreamsMax: config.maxConcurrentStreams,
+      keepaliveIntervalMs: config.grpcKeepaliveIntervalMs,
+      keepaliveTimeoutMs: config.grpcKeepaliveTimeoutMs,
+      pingIntervalMinMs: config.grpcKeepaliveMinTimeMs,
     },
+  });
+  for (const { address, traffic } of front.addresses) {
+    log.info("serving client traffic insecurely; this is strongly discouraged!", { traffic, address });
+  }
+}
+
+function serverStatus(member: Member): ServerStatus {
+  return {
+    alarms: () => member.keyspace.alarms.list().map(({ type }) => type === AlarmType.NOSPACE ? "NOSPACE" : "CORRUPT"),
+    hasLeader: () => member.raftStatus.leader !== 0n,
+    isLearner: () => member.membership.get(member.id)?.isLearner ?? false,
+    serializableRead: () => Promise.resolve(),
+    linearizableRead: () =>
+      new Promise((resolve, reject) =>
+        member.linearizableRead((error) =>
+          error === undefined ? resolve() : reject(new Error(`etcdserver: ${error.replaceAll("_", " ")}`))
+        )
+      ),
+    versions: () => ({
+      server: ETCD_VERSION,
+      cluster: member.membership.clusterVersion === "" ? undefined : CLUSTER_VERSION,
+      storage: STORAGE_VERSION,
+    }),
   };
 }

@@ -77,6 +77,13 @@ export interface MessageBody {
   close(): void;
 }
 
+/** Bytes held for clients by the whole server, against one bound. */
+export interface MemoryBudget {
+  /** False, and nothing is taken, where `size` more bytes would exceed the bound. */
+  tryReserve(size: number): boolean;
+  release(size: number): void;
+}
+
 export interface UnaryCall extends Call {
   /** Answers OK. `message` is copied before this returns: the caller may reuse its buffer. */
   reply(message: Uint8Array): void;

@@ -70,6 +70,7 @@ async function initialize(options: MemberOptions, directory: DataDirectory): Pro
   const clusterId = bootstrapClusterId([memberId], sha1);
   const wal = await Wal.create(options.disk, {
     directory: directory.walPath,
+    segmentSize: options.walSegmentSize,
     metadata: { memberId, clusterId },
     clock: options.clock,
     log: options.log,
@@ -104,6 +105,7 @@ async function restart(
   const replay = new Replay(options, applier, membership);
   const opened = await Wal.open(options.disk, {
     directory: directory.walPath,
+    segmentSize: options.walSegmentSize,
     from: { index: 0, term: 0 },
     clock: options.clock,
     log: options.log,

@@ -4,7 +4,7 @@ import type { Clock } from "../io/clock.ts";
 import type { CompactionJob } from "../mvcc/mod.ts";
 import { type Entry, EntryType, type HardState, type Message, type Raft, type Ready } from "../raft/mod.ts";
 import type { Wal } from "../storage/wal/mod.ts";
-import { decodeRaftRequest } from "../wire/mod.ts";
+import { decodeRaftRequest, type RaftRequest } from "../wire/mod.ts";
 import { Jobs } from "./jobs.ts";
 import type { Proposals } from "./proposals.ts";
 
@@ -26,6 +26,8 @@ export interface LoopParts {
   readonly startCompaction: (job: CompactionJob) => void;
   /** This member became leader and its own term's first entry is applied. */
   readonly onLeading: () => void;
+  /** An operation was applied, from its first step to its last, in so many milliseconds. */
+  readonly onApplied: (operation: number, body: Uint8Array, outcome: Outcome, durationMs: number) => void;
   readonly onFatal: (reason: Error) => void;
 }
 
@@ -40,7 +42,8 @@ interface Append {
 /** An entry that is applied step by step. */
 interface Running {
   readonly entry: Entry;
-  readonly sequence: number;
+  readonly request: RaftRequest;
+  readonly startMs: number;
   readonly steps: Steps<Outcome>;
 }
 
@@ -204,11 +207,11 @@ export class Loop {
 
   /** False: the entry needs another turn. */
   #continueRunning(): boolean {
-    const { entry, sequence, steps } = this.#running!;
+    const { entry, request, startMs, steps } = this.#running!;
     for (let step = steps.next();; step = steps.next()) {
       if (step.done === true) {
         this.#running = undefined;
-        this.#finish(entry, sequence, step.value);
+        this.#finish(entry, request, startMs, step.value);
         const callbacks = this.#whenApplied;
         this.#whenApplied = [];
         for (const callback of callbacks) callback();
@@ -232,20 +235,22 @@ export class Loop {
     }
     const request = decodeRaftRequest(entry.data);
     const isWaitedFor = proposals.isWaitedFor(request.member, request.sequence);
+    const startMs = clock.monotonicMs();
     const result = applier.apply(request.operation, request.body, {
-      nowMs: clock.monotonicMs(),
+      nowMs: startMs,
       isWaitedFor,
       isReplay: false,
     });
-    if ("next" in result) this.#running = { entry, sequence: request.sequence, steps: result };
-    else this.#finish(entry, request.sequence, result);
+    if ("next" in result) this.#running = { entry, request, startMs, steps: result };
+    else this.#finish(entry, request, startMs, result);
   }
 
-  #finish(entry: Entry, sequence: number, outcome: Outcome): void {
+  #finish(entry: Entry, request: RaftRequest, startMs: number, outcome: Outcome): void {
     this.#parts.raft.applied(entry.index);
     if (outcome.endRow > outcome.firstRow) this.#parts.publish(outcome.firstRow, outcome.endRow);
     if (outcome.compaction !== undefined) this.#parts.startCompaction(outcome.compaction);
-    this.#parts.proposals.settle(sequence, outcome);
+    this.#parts.onApplied(request.operation, request.body, outcome, this.#parts.clock.monotonicMs() - startMs);
+    this.#parts.proposals.settle(request.sequence, outcome);
   }
 
   /** Applied entries beyond what followers may still ask for leave memory. */

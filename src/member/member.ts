@@ -1,7 +1,8 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { Applier } from "../apply/mod.ts";
+import { Applier, type Outcome } from "../apply/mod.ts";
 import { assert } from "../base/assert.ts";
 import { JOB_STEP_BUDGET } from "../base/limits.ts";
+import { formatDuration } from "../base/duration.ts";
 import { CLUSTER_VERSION } from "../base/version.ts";
 import {
   ClusterMemberAttrSetRequestSchema,
@@ -21,6 +22,11 @@ import { PendingReads, type Read } from "./pending_reads.ts";
 import { Proposals, type Settle } from "./proposals.ts";
 import { RequestIds } from "./request_ids.ts";
 import { hashState } from "./state_hash.ts";
+
+/** Names of operations in log messages. */
+const OPERATION_NAMES: Readonly<Record<number, string>> = Object.fromEntries(
+  Object.entries(RaftOperation).map(([name, operation]) => [operation, name.toLowerCase().replaceAll("_", " ")]),
+);
 
 /** What `Status` reports of raft. */
 export interface RaftStatus {
@@ -80,6 +86,11 @@ export class Member {
       serveWatchers: () => this.#serveWatchers(),
       startCompaction: (job) => this.#startCompaction(job),
       onLeading: () => this.#onLeading(),
+      onApplied: (operation, body, outcome, durationMs) => {
+        if (durationMs > options.warningApplyMs && options.warningApplyMs > 0) {
+          this.#warnOfSlowApply(operation, body, outcome, durationMs);
+        }
+      },
       onFatal: (reason) => this.#fail(reason),
     });
     this.#duties = new Duties({
@@ -264,7 +275,7 @@ export class Member {
     log.info("published local member to cluster through raft", {
       "local-member-id": idText(this.id),
       "cluster-id": idText(this.clusterId),
-      "publish-timeout": `${this.requestTimeoutMs / 1000}s`,
+      "publish-timeout": formatDuration(this.requestTimeoutMs),
     });
     if (this.membership.clusterVersion !== "") return;
     await this.#proposeOwn(
@@ -301,7 +312,7 @@ export class Member {
       this.#compactions.delete(job);
       log.info("finished scheduled compaction", {
         "compact-revision": job.revision,
-        took: `${(clock.monotonicMs() - startMs).toFixed(3)}ms`,
+        took: formatDuration(clock.monotonicMs() - startMs),
         "removed-revisions": job.removedCount,
       });
     });
@@ -321,6 +332,19 @@ export class Member {
     assert(this.#bootstrapped.raft.canReadAlone, "a single voter that leads can read alone");
     this.keyspace.lessor.promote(clock.monotonicMs(), electionTicks * tickMs);
     this.#reads.release(undefined);
+  }
+
+  #warnOfSlowApply(operation: number, body: Uint8Array, outcome: Outcome, durationMs: number): void {
+    let size = 0;
+    for (const part of outcome.body) size += part instanceof Uint8Array ? part.length : part.size;
+    this.#options.log.warn("apply request took too long", {
+      took: formatDuration(durationMs),
+      "expected-duration": formatDuration(this.#options.warningApplyMs),
+      prefix: "",
+      request: `${OPERATION_NAMES[operation] ?? `operation ${operation}`} of ${body.length} bytes`,
+      response: `size:${size}`,
+      ...(outcome.error === undefined ? {} : { error: outcome.error }),
+    });
   }
 
   #fail(reason: Error): void {

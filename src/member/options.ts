@@ -16,6 +16,8 @@ export interface MemberOptions {
   readonly dataDirectory: string;
   /** Empty: inside the data directory. */
   readonly walDirectory: string;
+  /** Bytes preallocated per segment of the log. Default: etcd's 64,000,000. */
+  readonly walSegmentSize?: number;
   readonly peerUrls: readonly string[];
   readonly clientUrls: readonly string[];
   readonly clusterToken: string;
@@ -26,6 +28,8 @@ export interface MemberOptions {
   readonly snapshotCatchUpEntries: number;
   /** Largest encoded request that may enter the log, in bytes. */
   readonly requestSizeMax: number;
+  /** Entries that take longer to apply are logged; 0 never. */
+  readonly warningApplyMs: number;
   /** History rows removed in one step of a compaction, and the pause after it; 0: the defaults. */
   readonly compactionBatchLimit: number;
   readonly compactionSleepMs: number;

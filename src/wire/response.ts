@@ -21,9 +21,11 @@ export class Parts implements PartSource {
   /** Bytes already read of a Uint8Array part, or of a source. */
   #consumed = 0;
   #isClosed = false;
+  readonly #onClose: (() => void) | undefined;
 
-  constructor(parts: readonly Part[]) {
+  constructor(parts: readonly Part[], onClose?: () => void) {
     this.#parts = parts;
+    this.#onClose = onClose;
     let size = 0;
     for (const part of parts) size += part instanceof Uint8Array ? part.length : part.size;
     this.size = size;
@@ -57,6 +59,7 @@ export class Parts implements PartSource {
     if (this.#isClosed) return;
     this.#isClosed = true;
     for (const part of this.#parts) if (!(part instanceof Uint8Array)) part.close();
+    this.#onClose?.();
   }
 }
 
