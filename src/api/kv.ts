@@ -13,6 +13,7 @@ import {
   Parts,
   RaftOperation,
   type RangeRequest,
+  SortTarget,
 } from "../wire/mod.ts";
 import { ApiError, fromApply, fromMember } from "./errors.ts";
 import { replyWithHeader, writeHeader } from "./header.ts";
@@ -210,7 +211,8 @@ class RangeStream {
     this.#member = member;
     this.#options = options;
     this.#call = call;
-    this.#request = request;
+    // etcd sorts and cuts each chunk by itself where a target comes without an order, and so loses keys: here, key order.
+    this.#request = { ...request, sortTarget: SortTarget.KEY };
     this.#limit = request.limit === 0 ? Infinity : request.limit;
     this.#key = request.key;
     this.#chunkLimit = Math.min(FIRST_CHUNK_LIMIT, this.#limit);

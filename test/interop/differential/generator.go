@@ -299,6 +299,11 @@ func (g *generator) streamRequest() *pb.RangeRequest {
 		q.SortOrder, q.SortTarget = 0, 0
 		q.MinModRevision, q.MaxModRevision, q.MinCreateRevision, q.MaxCreateRevision = 0, 0, 0, 0
 	}
+	if q.SortOrder == pb.RangeRequest_NONE {
+		// A target without an order passes etcd's check, and then loses keys: each chunk is sorted and cut by itself. Keelson
+		// streams in key order (docs/differences.md).
+		q.SortTarget = pb.RangeRequest_KEY
+	}
 	return q
 }
 
