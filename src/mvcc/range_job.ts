@@ -465,13 +465,11 @@ export class RangeJob {
       const rows = this.#rows.subarray(0, this.#collected);
       this.#sort = new RowSort(this.#state, rows, query.sortTarget, query.sortOrder === SORT_DESCEND);
     }
-    const left = this.#sort.step(budget);
-    if (left >= 0) {
-      this.#rows = this.#sort.result;
-      this.#sort = undefined;
-      this.#phase = MEASURE;
-    }
-    return left;
+    if (!this.#sort.step(budget)) return -1;
+    this.#rows = this.#sort.sortedRows();
+    this.#sort = undefined;
+    this.#phase = MEASURE;
+    return 0;
   }
 
   // Not for an order of NONE by another target, whose rows are no page of keys, nor for what is not committed yet.

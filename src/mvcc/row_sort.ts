@@ -1,78 +1,59 @@
 /**
- * A stable merge sort of rows by version, create revision, mod revision or value, in steps. (etcd's own sort is not
- * stable, so the order of equal elements is nobody's to rely on; here it is the order of the keys.)
+ * The order of a range's rows by version, create revision, mod revision or value, found in steps. Equal elements stay in
+ * the order of their keys. (etcd's own sort is not stable, so nobody can rely on what it does with them.)
  */
 
+import { MergeSort } from "../base/merge_sort.ts";
 import { RecordView } from "./record.ts";
 import type { StoreState } from "./state.ts";
 import { SORT_BY_CREATE, SORT_BY_MOD, SORT_BY_VALUE } from "./types.ts";
 
 export class RowSort {
   readonly #state: StoreState;
+  readonly #rows: Float64Array;
   readonly #target: number;
-  readonly #isDescending: boolean;
-  readonly #count: number;
+  // What rows are compared by; values stay in their slabs instead.
+  readonly #numbers: Float64Array;
+  readonly #sort: MergeSort;
   readonly #left = new RecordView();
   readonly #right = new RecordView();
-  // Rows and what they are compared by (nothing for values, which stay in their slabs), and where merges go.
-  #rows: Float64Array;
-  #numbers: Float64Array;
-  #rowsInto: Float64Array;
-  #numbersInto: Float64Array;
   #prepared = 0;
-  // Runs of #width are sorted; the pair of runs that begins at #start is being merged, #i and #j are next, #k is written.
-  #width = 1;
-  #start = 0;
-  #i = 0;
-  #j = 0;
-  #k = 0;
 
-  /** Sorts `rows`, which becomes the sort's own. */
   constructor(state: StoreState, rows: Float64Array, target: number, isDescending: boolean) {
     this.#state = state;
-    this.#target = target;
-    this.#isDescending = isDescending;
-    this.#count = rows.length;
     this.#rows = rows;
-    this.#rowsInto = new Float64Array(rows.length);
-    const numbers = target === SORT_BY_VALUE ? 0 : rows.length;
-    this.#numbers = new Float64Array(numbers);
-    this.#numbersInto = new Float64Array(numbers);
-    this.#beginPair(0);
+    this.#target = target;
+    const isByValue = target === SORT_BY_VALUE;
+    const numbers = new Float64Array(isByValue ? 0 : rows.length);
+    this.#numbers = numbers;
+    const positions = new Int32Array(rows.length);
+    for (let i = 0; i < positions.length; i++) positions[i] = i;
+    this.#sort = new MergeSort(
+      positions,
+      isByValue
+        ? isDescending ? (a, b) => this.#compareValues(b, a) : (a, b) => this.#compareValues(a, b)
+        : isDescending
+        ? (a, b) => numbers[b] - numbers[a]
+        : (a, b) => numbers[a] - numbers[b],
+    );
   }
 
-  /** The sorted rows, once `step` has returned 0 or more. */
-  get result(): Float64Array {
-    return this.#rows;
-  }
-
-  /** Works for about `budget` units and returns what is left: negative if it is not finished. */
-  step(budget: number): number {
+  /** Works for about `budget` comparisons; returns whether the order is found. */
+  step(budget: number): boolean {
     let left = budget;
-    if (this.#target !== SORT_BY_VALUE) {
-      while (this.#prepared < this.#count) {
-        this.#numbers[this.#prepared] = this.#numberOf(this.#rows[this.#prepared]);
-        this.#prepared++;
-        if (--left < 0) return left;
-      }
+    for (; this.#prepared < this.#numbers.length; this.#prepared++) {
+      if (left-- <= 0) return false;
+      this.#numbers[this.#prepared] = this.#numberOf(this.#rows[this.#prepared]);
     }
-    while (this.#width < this.#count) {
-      left = this.#mergePair(left);
-      if (left < 0) return left;
-      if (this.#start + 2 * this.#width < this.#count) {
-        this.#beginPair(this.#start + 2 * this.#width);
-        continue;
-      }
-      const rows = this.#rows;
-      this.#rows = this.#rowsInto;
-      this.#rowsInto = rows;
-      const numbers = this.#numbers;
-      this.#numbers = this.#numbersInto;
-      this.#numbersInto = numbers;
-      this.#width *= 2;
-      this.#beginPair(0);
-    }
-    return left;
+    return this.#sort.step(Math.max(left, 1));
+  }
+
+  /** The rows in order, once it is found. */
+  sortedRows(): Float64Array {
+    const positions = this.#sort.sorted;
+    const rows = new Float64Array(positions.length);
+    for (let i = 0; i < rows.length; i++) rows[i] = this.#rows[positions[i]];
+    return rows;
   }
 
   #numberOf(row: number): number {
@@ -80,36 +61,6 @@ export class RowSort {
     if (this.#target === SORT_BY_MOD) return history.mainOf(row);
     history.readRecord(row, this.#left);
     return this.#target === SORT_BY_CREATE ? this.#left.createRevision : this.#left.version;
-  }
-
-  #beginPair(start: number): void {
-    this.#start = start;
-    this.#i = start;
-    this.#j = start + this.#width;
-    this.#k = start;
-  }
-
-  #mergePair(budget: number): number {
-    const middle = Math.min(this.#start + this.#width, this.#count);
-    const end = Math.min(this.#start + 2 * this.#width, this.#count);
-    const hasNumbers = this.#target !== SORT_BY_VALUE;
-    let left = budget;
-    while (this.#k < end) {
-      if (left < 0) return left;
-      left -= hasNumbers ? 0.1 : 1;
-      const takeRight = this.#i === middle || (this.#j < end && this.#isBefore(this.#j, this.#i));
-      const from = takeRight ? this.#j++ : this.#i++;
-      this.#rowsInto[this.#k] = this.#rows[from];
-      if (hasNumbers) this.#numbersInto[this.#k] = this.#numbers[from];
-      this.#k++;
-    }
-    return Math.max(left, 0);
-  }
-
-  /** Whether the element at `a` has to come before the one at `b`, which was before it so far. */
-  #isBefore(a: number, b: number): boolean {
-    const order = this.#target === SORT_BY_VALUE ? this.#compareValues(a, b) : this.#numbers[a] - this.#numbers[b];
-    return this.#isDescending ? order > 0 : order < 0;
   }
 
   #compareValues(a: number, b: number): number {
