@@ -131,26 +131,20 @@ export class Server {
     let failure: string | undefined;
     child.once("error", (error) => failure = error.message);
     child.once("exit", (code, signal) => failure ??= `exited with ${code ?? signal}`);
-    const deadline = performance.now() + READY_TIMEOUT_MS;
-    while (!(await this.#isReady())) {
-      if (failure !== undefined) throw new Error(`${this.#words.join(" ")}\n${failure} while starting`);
-      if (performance.now() > deadline) throw new Error(`${this.kind} is not ready on ${this.endpoint}`);
-      await delay(10);
-    }
-  }
-
-  async #isReady(): Promise<boolean> {
-    try {
-      const response = await fetch(`${this.url}/v3/kv/range`, {
-        method: "POST",
-        body: JSON.stringify({ key: "AA==" }),
-        signal: AbortSignal.timeout(2_000),
-      });
-      await response.arrayBuffer();
-      return response.status === 200;
-    } catch {
-      return false;
-    }
+    const ready = execute(programPath("load"), [
+      "ready",
+      "--endpoint",
+      this.endpoint,
+      "--timeout",
+      `${READY_TIMEOUT_MS}ms`,
+    ]);
+    const exited = new Promise<undefined>((resolve) => {
+      child.once("error", () => resolve(undefined));
+      child.once("exit", () => resolve(undefined));
+    });
+    const answer = await Promise.race([ready, exited]);
+    if (failure !== undefined) throw new Error(`${this.#words.join(" ")}\n${failure} while starting`);
+    if (answer?.code !== 0) throw new Error(`${this.kind} is not ready on ${this.endpoint}: ${answer?.stderr}`);
   }
 
   /** Ends the process and waits until it is gone. Does nothing if it is not running. */
