@@ -1,6 +1,15 @@
 import { describe, expect, test } from "bun:test";
 import { EMPTY_BYTES, utf8 } from "../../src/base/bytes.ts";
-import { NO_ROW, RangeJob, type RangeQuery, RECORD_FULL, RecordView, Store } from "../../src/mvcc/mod.ts";
+import {
+  type CompactionJob,
+  type HashJob,
+  NO_ROW,
+  RangeJob,
+  type RangeQuery,
+  RECORD_FULL,
+  RecordView,
+  Store,
+} from "../../src/mvcc/mod.ts";
 import { frameKvs, ModelStore } from "./model.ts";
 import { ALL, finish, finishHash, query, Random } from "./support.ts";
 
@@ -141,5 +150,96 @@ function writeRandomly(
   const wrote = transaction.endRow > transaction.firstRow;
   expect(transaction.revision).toBe(wrote ? store.revision + 1 : store.revision);
   expect(transaction.commit()).toBe(wrote);
+  model.commit();
+}
+
+describe("jobs that run beside one another", () => {
+  for (let seed = 1; seed <= 6; seed++) {
+    test(`answer as if each had run alone, seed ${seed}`, () => {
+      const random = new Random(seed + 1000);
+      const store = new Store();
+      const model = new ModelStore();
+      const keys = randomKeys(random, 150);
+      const budget = () => random.below(30);
+      const ranges: { job: RangeJob; expected: unknown }[] = [];
+      const hashes: { job: HashJob; expected: unknown }[] = [];
+      const compactions: CompactionJob[] = [];
+      let waited = 0;
+      for (let round = 0; round < 4000; round++) {
+        const kind = random.below(20);
+        if (kind < 8) {
+          writeInSteps(random, store, model, keys, () => {
+            if (compactions.length > 0) compactions[compactions.length - 1].step(budget());
+            const running = ranges[random.below(ranges.length + 1)];
+            if (running !== undefined) running.job.step(budget());
+          });
+        } else if (kind === 8 && ranges.length < 10) {
+          const q = randomQuery(random, keys, model.revision);
+          const job = store.openRange(q);
+          const expected = model.range(q);
+          if (typeof job === "string" || typeof expected === "string") expect<unknown>(job).toBe(expected);
+          else ranges.push({ job, expected: { ...expected, kvs: undefined, bytes: frameKvs(expected.kvs) } });
+        } else if (kind === 9 && hashes.length < 3) {
+          const job = store.hashKv(0);
+          if (typeof job !== "string") hashes.push({ job, expected: model.hashKv(0) });
+        } else if (kind === 10 && random.below(4) === 0) {
+          // The model's hashes of compactions are those of compactions that never wait: they are not compared here.
+          const revision = model.revision - random.below(10);
+          const job = store.compact(revision, { cacheHash: false });
+          expect<unknown>(typeof job === "string" ? job : undefined).toBe(model.compact(revision));
+          if (typeof job !== "string") compactions.push(job);
+          model.hashes = [];
+        } else if (kind < 14) {
+          const at = random.below(ranges.length + 1);
+          const running = ranges[at];
+          if (running === undefined || running.job.step(budget()) === "running") continue;
+          const { rowCount: _, ...answer } = finish(running.job, budget);
+          expect<unknown>({ ...answer, kvs: undefined }).toEqual(running.expected);
+          ranges.splice(at, 1);
+        } else if (kind < 16 && hashes.length > 0) {
+          if (hashes[0].job.step(budget()) === "running") continue;
+          expect<unknown>(hashes[0].job.result).toEqual(hashes[0].expected);
+          hashes.shift();
+        } else if (compactions.length > 0) {
+          if (compactions[0].step(budget()) === "waiting") waited++;
+          if (compactions[0].isDone) compactions.shift();
+        }
+      }
+      for (const { job } of ranges) job.close();
+      for (const { job } of hashes) job.close();
+      for (const job of compactions) while (job.step(budget()) !== "done");
+      expect(waited).toBeGreaterThan(0);
+      expect(store.sizes().rowCount).toBe(model.revisions.length);
+      expect<unknown>(finish(store.openRange(query({})) as RangeJob).bytes).toEqual(
+        frameKvs(model.live(ALL, ALL, model.revision)),
+      );
+    });
+  }
+});
+
+/** One transaction of a few puts or one deletion, with something else between its steps. */
+function writeInSteps(
+  random: Random,
+  store: Store,
+  model: ModelStore,
+  keys: readonly Uint8Array[],
+  between: () => void,
+): void {
+  const transaction = store.beginWrite();
+  model.begin();
+  if (random.below(4) === 0) {
+    const [key, rangeEnd] = [random.pick(keys), random.below(8) === 0 ? ALL : random.pick(keys)];
+    const job = transaction.deleteRange(key, rangeEnd);
+    while (!job.step(random.below(20))) between();
+    expect(job.deleted).toBe(model.deleteRange(key, rangeEnd).length);
+  } else {
+    for (let puts = 1 + random.below(4); puts > 0; puts--) {
+      const [key, value] = [random.pick(keys), random.pick(keys)];
+      transaction.put(key, value, BigInt(random.below(2)));
+      model.put(key, value, store.lease(transaction.endRow - 1));
+      between();
+    }
+  }
+  transaction.commit();
   model.commit();
 }
