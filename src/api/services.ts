@@ -1,4 +1,5 @@
 import type { Clock } from "../io/clock.ts";
+import type { Logger } from "../io/log.ts";
 import type { MemoryBudget, Method } from "../io/rpc.ts";
 import type { Member } from "../member/mod.ts";
 import { authService } from "./auth.ts";
@@ -14,6 +15,7 @@ import { LocalServices } from "./local_client.ts";
 import { lockService } from "./lock.ts";
 import { maintenanceService } from "./maintenance.ts";
 import { reflectionService } from "./reflection.ts";
+import { withSlowCallWarning } from "./slow_calls.ts";
 import { watchService } from "./watch.ts";
 
 export interface ServiceOptions {
@@ -26,6 +28,9 @@ export interface ServiceOptions {
   /** Bounds what all responses together hold in memory. */
   readonly budget: MemoryBudget;
   readonly clock: Clock;
+  readonly log: Logger;
+  /** `--warning-unary-request-duration` in milliseconds */
+  readonly warningUnaryMs: number;
 }
 
 /** Every method that this member serves. */
@@ -39,7 +44,7 @@ export function services(member: Member, options: ServiceOptions): Method[] {
     ...authService(member),
   ];
   const local = new LocalServices(methods);
-  return [
+  const all = [
     ...methods,
     ...lockService(methods),
     ...electionService(methods),
@@ -48,4 +53,5 @@ export function services(member: Member, options: ServiceOptions): Method[] {
     ...browserWatchService(local.stream("/etcdserverpb.Watch/Watch"), options.clock),
     ...browserLeaseService(local.stream("/etcdserverpb.Lease/LeaseKeepAlive")),
   ];
+  return withSlowCallWarning(all, { clock: options.clock, log: options.log, warningMs: options.warningUnaryMs });
 }

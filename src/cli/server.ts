@@ -75,6 +75,8 @@ function serve(config: Config, log: ProcessLogger, member: Member, front: Client
     watchProgressIntervalMs: config.watchProgressNotifyIntervalMs,
     budget,
     clock,
+    log,
+    warningUnaryMs: config.warningUnaryRequestDurationMs,
   });
   log.info("ready to serve client requests");
   front.start({
