@@ -13,7 +13,7 @@ export const TXN_DEPTH_MAX = 1000;
 
 /** Bytes that all connections of a server may have buffered; above it a call is answered RESOURCE_EXHAUSTED and new streams are refused. */
 export const RPC_BUFFERED_BYTES_MAX = 256 * 1024 * 1024;
-/** What an open stream counts in that budget beside its buffers, so that streams without number are bounded too. */
+/** What an open stream counts in that budget beside its buffers (its header list's size, if that is more): bounds streams too. */
 export const HTTP2_STREAM_COST = 1024;
 /** Streams open at once on a connection unless the operator says otherwise; one more is refused (REFUSED_STREAM). */
 export const HTTP2_CONCURRENT_STREAMS_MAX = 0xffff_ffff;

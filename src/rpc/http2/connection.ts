@@ -484,11 +484,14 @@ export class Http2Connection implements ByteStreamListener {
     if (dependsOn === id || headers.requestFlaw() !== "") return this.#refuse(id, isEnd, ErrorCode.PROTOCOL_ERROR);
     if (headers.isTooLarge) return this.#refuse(id, isEnd, ErrorCode.FRAME_SIZE_ERROR);
     if (isEnd && headers.contentLength > 0) return this.#refuse(id, isEnd, ErrorCode.PROTOCOL_ERROR);
-    if (this.#streams.size >= this.server.concurrentStreamsMax || !this.budget.tryReserve(HTTP2_STREAM_COST)) {
+    // Most header lists are small and shared; one that is not must not come for free.
+    const cost = Math.max(HTTP2_STREAM_COST, headers.size);
+    if (this.#streams.size >= this.server.concurrentStreamsMax || !this.budget.tryReserve(cost)) {
       return this.#refuse(id, isEnd, ErrorCode.REFUSED_STREAM);
     }
     this.#controlCredit.regain(HTTP2_CONTROL_CREDIT_PER_CALL);
     const stream = new Http2Stream(this, id, headers, HTTP2_STREAM_WINDOW_SIZE, this.#peerStreamWindow);
+    stream.cost = cost;
     stream.isRemoteEnded = isEnd;
     this.#streams.set(id, stream);
     this.server.application.accept(stream);
@@ -677,7 +680,7 @@ export class Http2Connection implements ByteStreamListener {
     stream.isClosed = true;
     stream.release();
     this.#streams.delete(stream.id);
-    this.budget.release(HTTP2_STREAM_COST);
+    this.budget.release(stream.cost);
     this.#rememberClosed(stream.id, isAhead);
     if (this.#streams.size === 0 && this.#state === FINISHING) this.#scheduleFlush();
   }

@@ -52,6 +52,8 @@ export class Http2Stream {
   readonly connection: Http2Connection;
   readonly headers: HeaderList;
   handler: StreamHandler | undefined = undefined;
+  /** What it takes of the budget by being open. */
+  cost = 0;
 
   /** The client has sent END_STREAM. */
   isRemoteEnded = false;

