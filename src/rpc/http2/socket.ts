@@ -1,5 +1,4 @@
 import type { Socket } from "node:net";
-import { EMPTY_BYTES } from "../../base/bytes.ts";
 import type { ByteStream, ByteStreamListener } from "../../io/net.ts";
 
 /** A node:net or node:tls socket as a ByteStream. The socket must not have listeners for its data left. */
@@ -14,6 +13,8 @@ export class SocketStream implements ByteStream {
     this.#socket = socket;
     this.remoteAddress = addressOf(socket);
     this.#onTaken = () => {
+      // Also called for writes that went through at once, perhaps after a later one did not.
+      if (!this.#isWaiting || socket.writableLength > 0) return;
       this.#isWaiting = false;
       this.#listener?.onDrain();
     };
@@ -42,14 +43,9 @@ export class SocketStream implements ByteStream {
   write(bytes: Uint8Array): boolean {
     const socket = this.#socket;
     if (socket.destroyed || socket.writableEnded) return true;
-    socket.write(bytes);
+    socket.write(bytes, this.#onTaken);
     if (socket.writableLength === 0) return true;
-    // Only a write that did not go through at once is waited for: the callback of an empty write queued behind it tells
-    // when, and the others are spared the cost of one.
-    if (!this.#isWaiting) {
-      this.#isWaiting = true;
-      socket.write(EMPTY_BYTES, this.#onTaken);
-    }
+    this.#isWaiting = true;
     return false;
   }
 
