@@ -33,7 +33,7 @@ export function redirect(method: string, location: string): Response {
   const body = hasBody ? `<a href="${htmlEscaped(location)}">Temporary Redirect</a>.\n\n` : "";
   const headers = new Headers({ location, "content-length": String(new TextEncoder().encode(body).length) });
   if (hasBody) headers.set("content-type", "text/html; charset=utf-8");
-  return new Response(body, { status: 307, headers });
+  return new Response(hasBody ? body : null, { status: 307, headers });
 }
 
 /** path.Clean with the last slash kept, as http.ServeMux does it. */

@@ -47,6 +47,7 @@ interface Route {
 const TIMER_MS_MAX = 0x7fff_ffff;
 
 const CANCELED = new RpcError(Code.CANCELED, "context canceled");
+const OUT_OF_TIME = new RpcError(Code.DEADLINE_EXCEEDED, "context deadline exceeded");
 const TOO_MANY_BYTES = new RpcError(
   Code.RESOURCE_EXHAUSTED,
   "keelson: too many bytes are buffered for responses, try again or ask for less",
@@ -77,6 +78,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       }
       try {
         const context = gatewayContext(request.headers, peer);
+        // Less than a timer can tell is over already.
+        if (context.timeoutMs < 1) throw OUT_OF_TIME;
         const { method, descriptor } = route;
         return method.kind === "unary"
           ? await unary(method, descriptor, request, context, peer, options)
@@ -286,9 +289,7 @@ function cancelWith(
 ): () => void {
   const onAbort = () => call.cancel(CANCELED);
   const onStop = () => call.cancel(statusOf(stopSignal!.reason));
-  const expire = () => call.cancel(new RpcError(Code.DEADLINE_EXCEEDED, "context deadline exceeded"));
-  // A millisecond is what a timer can tell; less than that is over already.
-  if (timeoutMs < 1) expire();
+  const expire = () => call.cancel(OUT_OF_TIME);
   if (signal.aborted) onAbort();
   if (stopSignal?.aborted) onStop();
   signal.addEventListener("abort", onAbort, { once: true });

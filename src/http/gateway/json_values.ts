@@ -89,11 +89,22 @@ export class JsonValues {
   last(): Uint8Array | undefined {
     const value = this.next();
     if (value !== undefined) return value;
-    if (this.#isValueBefore(0x20)) return this.#take(this.#position);
+    if (this.#endsWithSpace()) return this.#take(this.#position);
     for (let i = this.#start; i < this.#buffer.length; i++) {
       if (!isSpace(this.#buffer[i])) throw this.#fail("unexpected EOF");
     }
     return undefined;
+  }
+
+  /** True where the input is a whole value if a space follows: a number, a string or a word. */
+  #endsWithSpace(): boolean {
+    try {
+      return this.#isValueBefore(0x20);
+    } catch (error) {
+      // A space inside of a word or number: what is wrong with the input is its end.
+      if (error instanceof JsonSyntaxError) return false;
+      throw error;
+    }
   }
 
   /** An object or an array needs no byte after it to be known as complete; a number, a string or a word is cut by the next. */
