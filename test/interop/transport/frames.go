@@ -356,6 +356,9 @@ func showHeaders(decoder *hpack.Decoder, block []byte) string {
 		case ":status", "content-type", "grpc-status", "grpc-encoding":
 			kept = append(kept, f.Name+" "+f.Value)
 		case "grpc-message":
+			if f.Value == "" {
+				continue // etcd sends an empty one with status 0.
+			}
 			kept = append(kept, fmt.Sprintf("grpc-message %q", strings.ReplaceAll(f.Value, "%C2%A0", " ")))
 		}
 	}

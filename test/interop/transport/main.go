@@ -15,12 +15,30 @@ import (
 // reported, so that the list cannot outlive its reasons.
 var allowed = map[string]string{
 	"no message and the end with the headers": "grpc-go does not answer at all before the client gives up",
+
 	"WINDOW_UPDATE of zero on the connection": noGoAway,
 	"a frame beyond the maximum size":         noGoAway,
 	"a header block that is no HPACK":         noGoAway,
+
+	"an empty path": malformedRequest,
+	"no :path":      malformedRequest,
+	"no :method":    malformedRequest,
+	"no :scheme":    malformedRequest,
+
+	"no content-type":                notGRPC,
+	"content-type text/plain":        notGRPC,
+	"content-type application/grpcx": notGRPC,
+	"content-type APPLICATION/GRPC":  notGRPC,
+
+	"trailers from the client":               "RFC 9113 section 8.1 lets a request end with trailers; grpc-go closes the connection",
+	"DATA on a stream that was never opened": "RFC 9113 section 5.1 makes this a connection error; grpc-go ignores it",
 }
 
-const noGoAway = "etcd closes the connection without the GOAWAY that RFC 9113 section 5.4.1 asks for"
+const (
+	noGoAway         = "etcd closes the connection without the GOAWAY that RFC 9113 section 5.4.1 asks for"
+	malformedRequest = "RFC 9113 section 8.3.1 makes this a malformed request, a stream error; grpc-go answers it"
+	notGRPC          = "HTTP/2 requests that are not gRPC are answered too, by the HTTP router: Connect, gRPC-Web, the gateway"
+)
 
 func main() {
 	reference := flag.String("reference", "", "host:port of etcd")
