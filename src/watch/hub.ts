@@ -188,8 +188,10 @@ export class WatchHub {
       ? this.#index.takeKey(key)
       : this.#index.takeRange(key, range === "from_key" ? undefined : range);
     if ((selection & SELECT_PREVIOUS) !== 0) interest.previousCount++;
-    this.#watcherCount++;
     const { revision } = this.#history;
+    // Nobody had to be told of what was committed before the first watcher, published or not.
+    if (this.#watcherCount === 0) this.#publishedRevision = revision;
+    this.#watcherCount++;
     const isSynced = startRevision === 0 || startRevision > revision;
     const minRevision = isSynced ? Math.max(startRevision, revision + 1) : startRevision;
     const watcher = new Watcher(

@@ -6,6 +6,7 @@ import {
   WATCH_GATHERED_ROWS_MAX,
   WATCH_OUTBOX_SIZE_MAX,
   WATCH_PUBLISH_ROWS_MAX,
+  WATCH_QUEUED_SIZE_MAX,
 } from "../../src/base/limits.ts";
 import { CompactedError } from "../../src/watch/mod.ts";
 import { Client, World } from "./world.ts";
@@ -531,6 +532,28 @@ test("a slow client does not hold up another one", () => {
   expect(slow.stream.behindCount).toBe(1);
 });
 
+test("many clients that take nothing share a bound, and one that reads goes on", () => {
+  const { world, client } = start();
+  const stalled = Array.from({ length: 400 }, () => world.client());
+  for (const each of stalled) {
+    each.watch("a");
+    each.room = 0;
+  }
+  client.watch("a");
+  const value = "x".repeat(200_000);
+  for (let i = 0; i < 10; i++) world.put("a", value);
+  expect(world.hub.queuedSize).toBeGreaterThan(WATCH_QUEUED_SIZE_MAX - WATCH_OUTBOX_SIZE_MAX);
+  expect(world.hub.queuedSize).toBeLessThan(WATCH_QUEUED_SIZE_MAX + WATCH_OUTBOX_SIZE_MAX);
+  expect(client.take().length).toBe(11);
+  for (const each of stalled) each.resume();
+  world.settle();
+  for (const each of stalled) {
+    const events = each.responses.flatMap((response) => response.events);
+    expect(events.map((event) => Number(event.kv!.modRevision))).toEqual([2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+  }
+  expect(world.hub.queuedSize).toBe(0);
+});
+
 test("compaction that passes a slow client's watcher cancels it after what was queued", () => {
   const { world, client } = start();
   client.watch("a");
@@ -610,6 +633,16 @@ test("progress is asked for on the whole stream, and answered only while all of 
   world.settle();
   client.requestProgress();
   expect(client.take()).toEqual(["0@1 created", "-1@2", "1@2 created", "1@2 b=v:2", "-1@2"]);
+});
+
+test("progress counts revisions from before the first watcher, which were never published", () => {
+  const { world, client } = start();
+  const transaction = world.store.beginWrite();
+  transaction.put(utf8("a"), utf8("1"), 0n);
+  transaction.commit();
+  client.watch("a");
+  client.requestProgress();
+  expect(client.take()).toEqual(["0@2 created", "-1@2"]);
 });
 
 test("there is no progress before the start of a watcher in the future", () => {
