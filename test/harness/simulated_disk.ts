@@ -35,7 +35,7 @@ export type Fault =
   /** The power fails just before or just after it takes effect; it is never reported done. */
   | "crash-before"
   | "crash-after"
-  /** It fails with this code. A failed write has written its first half. */
+  /** It fails with this code. A failed write has written the sectors of its first half. */
   | { readonly fail: string }
   /** It takes this many turns of the microtask queue longer. */
   | { readonly stall: number };
@@ -332,6 +332,21 @@ export class SimulatedDisk implements Disk {
     if (typeof fault === "object" && "stall" in fault) await turns(fault.stall);
   }
 
+  nameOf(inode: Inode): string | undefined {
+    const search = (directory: Directory, prefix: string): string | undefined => {
+      for (const [name, node] of directory.entries) {
+        const found = node === inode
+          ? prefix + name
+          : node.kind === "directory"
+          ? search(node, `${prefix}${name}/`)
+          : undefined;
+        if (found !== undefined) return found;
+      }
+      return undefined;
+    };
+    return search(this.#root, "");
+  }
+
   /** Bytes that may still be written beyond the present ends of the files. */
   get room(): number {
     let used = 0;
@@ -341,7 +356,7 @@ export class SimulatedDisk implements Disk {
 
   /** Applies the changes of a failed sync in part, then forgets them: what was not written is never written. */
   forgetChanges(inode: Inode): void {
-    inode.durable = this.#survivors(inode, 0.5);
+    inode.durable = withChanges(inode, () => this.#random.chance(0.5));
     inode.changes = [];
   }
 
@@ -407,7 +422,7 @@ export class SimulatedDisk implements Disk {
     const known = kept.get(node);
     if (known !== undefined) return known;
     if (node.kind === "file") {
-      const content = this.#survivors(node, survival);
+      const content = withChanges(node, () => this.#random.chance(survival));
       const inode: Inode = { kind: "file", content, durable: content.slice(), changes: [], lockedBy: undefined };
       kept.set(node, inode);
       return inode;
@@ -428,27 +443,6 @@ export class SimulatedDisk implements Disk {
     directory.durable = new Map(directory.entries);
     return directory;
   }
-
-  /** What a file holds when each sector written and each change of size since the last sync survives by chance. */
-  #survivors(inode: Inode, survival: number): Uint8Array {
-    let content: Uint8Array = inode.durable.slice();
-    for (const change of inode.changes) {
-      if (change.kind === "resize") {
-        if (this.#random.chance(survival)) content = resized(content, change.size);
-        continue;
-      }
-      const { position, data } = change;
-      for (let start = 0; start < data.length;) {
-        const end = Math.min(data.length, start + SECTOR_SIZE - (position + start) % SECTOR_SIZE);
-        if (this.#random.chance(survival)) {
-          if (position + end > content.length) content = resized(content, position + end);
-          content.set(data.subarray(start, end), position + start);
-        }
-        start = end;
-      }
-    }
-    return content;
-  }
 }
 
 class SimulatedFile implements File {
@@ -464,6 +458,11 @@ class SimulatedFile implements File {
     this.#inode = inode;
     this.path = path;
     this.#isWritable = isWritable;
+  }
+
+  /** What the file is called now: it may have been renamed since it was opened. */
+  get #name(): string {
+    return this.#disk.nameOf(this.#inode) ?? this.path;
   }
 
   read(target: Uint8Array, position: number): Promise<number> {
@@ -492,7 +491,7 @@ class SimulatedFile implements File {
 
   allocate(size: number): Promise<void> {
     return this.#inOrder(() =>
-      this.#disk.perform("allocate", this.path, ` ${size}`, () => {
+      this.#disk.perform("allocate", this.#name, ` ${size}`, () => {
         const growth = Math.max(0, size - this.#inode.content.length);
         if (growth > this.#disk.room) throw new DiskError("ENOSPC", "allocate", this.path);
         if (growth > 0) this.#resize(size);
@@ -501,7 +500,7 @@ class SimulatedFile implements File {
   }
 
   truncate(size: number): Promise<void> {
-    return this.#inOrder(() => this.#disk.perform("truncate", this.path, ` ${size}`, () => this.#resize(size)));
+    return this.#inOrder(() => this.#disk.perform("truncate", this.#name, ` ${size}`, () => this.#resize(size)));
   }
 
   size(): Promise<number> {
@@ -535,19 +534,24 @@ class SimulatedFile implements File {
   #write(data: Uint8Array, position: number): Promise<void> {
     assert(this.#isWritable, `${this.path} was opened for writing`);
     // Taken when the operation takes effect: a caller that changes its buffer too early is found out.
-    return this.#disk.perform("write", this.path, ` [${position}, ${position + data.length})`, () => {
+    return this.#disk.perform("write", this.#name, ` [${position}, ${position + data.length})`, () => {
       const growth = Math.max(0, position + data.length - this.#inode.content.length);
       if (growth <= this.#disk.room) return this.#store(data, position);
-      // A full disk takes what fits.
-      const fitting = data.length - growth + this.#disk.room;
-      if (fitting > 0) this.#store(data.subarray(0, fitting), position);
+      this.#storeSectors(data, position, data.length - growth + this.#disk.room);
       throw new DiskError("ENOSPC", "write", this.path, "no space left on device");
-    }, () => this.#store(data.subarray(0, data.length >>> 1), position));
+    }, () => this.#storeSectors(data, position, data.length >>> 1));
+  }
+
+  /** A write that comes to a stop, for want of room or by an error: the whole sectors of its first `size` bytes. */
+  #storeSectors(data: Uint8Array, position: number, size: number): void {
+    const whole = position + size - (position + size) % SECTOR_SIZE - position;
+    if (whole > 0) this.#store(data.subarray(0, whole), position);
   }
 
   #sync(): Promise<void> {
-    return this.#disk.perform("sync", this.path, "", () => {
-      this.#inode.durable = this.#inode.content.slice();
+    return this.#disk.perform("sync", this.#name, "", () => {
+      // Not the content: what a failed sync has forgotten is in it and stays forgotten.
+      this.#inode.durable = withChanges(this.#inode, () => true);
       this.#inode.changes = [];
     }, () => this.#disk.forgetChanges(this.#inode));
   }
@@ -563,6 +567,27 @@ class SimulatedFile implements File {
     this.#inode.content = resized(this.#inode.content, size);
     this.#inode.changes.push({ kind: "resize", size });
   }
+}
+
+/** What a file holds when of each sector written and each change of size since the last sync `survives` decides. */
+function withChanges(inode: Inode, survives: () => boolean): Uint8Array {
+  let content: Uint8Array = inode.durable.slice();
+  for (const change of inode.changes) {
+    if (change.kind === "resize") {
+      if (survives()) content = resized(content, change.size);
+      continue;
+    }
+    const { position, data } = change;
+    for (let start = 0; start < data.length;) {
+      const end = Math.min(data.length, start + SECTOR_SIZE - (position + start) % SECTOR_SIZE);
+      if (survives()) {
+        if (position + end > content.length) content = resized(content, position + end);
+        content.set(data.subarray(start, end), position + start);
+      }
+      start = end;
+    }
+  }
+  return content;
 }
 
 function resized(content: Uint8Array, size: number): Uint8Array {

@@ -120,7 +120,10 @@ export class LogReader {
     const offset = base + start;
     // The end of the file inside a length word.
     if (this.#stop === Stop.MORE && start < end) this.#invalid("an incomplete record");
-    if (this.#recordCount < 2) throw damage(path, offset, "a segment without its first two records");
+    if (this.#recordCount < 2) {
+      const found = this.#stop === Stop.INVALID ? this.#found : "a segment without its first two records";
+      throw damage(path, offset, found);
+    }
     this.#isFirst = false;
     return { offset, size: this.#size, tornEnd: await this.#judgeEnd(file, offset, isLast) };
   }

@@ -11,11 +11,13 @@
  * 2. where it is there, the record's own header must agree with it, and a whole sector of the record must be missing
  *    (lost, or beyond the end of the file);
  * 3. nothing lies further behind the lost sector than one write reaches;
- * 4. no later write happened. One that did would show: a commit index is written to the log only by an append after the
- *    one that carried the entry, or at the very end of that one (a follower learning both at once). So a hard state that
- *    commits what was lost, with anything behind it, means that the lost bytes had been durable.
+ * 4. no later write happened: one would show. A write holds hard states that waited for it, then either entries and at
+ *    most one hard state, or a snapshot record; and a hard state never commits an entry of its own write (wal.ts sees to
+ *    it). So what does not fit into one write, or commits what was lost, means that the lost bytes had been durable.
  *
- * What cannot be told apart from a torn tail is a whole sector of the very last write turned into zeros afterwards.
+ * What cannot be told apart from a torn tail is a whole sector of the very last write that became zeros afterwards.
+ * (etcd's followers may commit an entry in the write that brings it. Where the power failed in such a write, this reader
+ * refuses what etcd repairs.)
  */
 
 import { updateCrc32c } from "../../base/crc32c.ts";
@@ -55,13 +57,12 @@ export async function judgeTail(position: TailPosition): Promise<number | undefi
   if (dataEnd - lost > WAL_WRITE_SIZE_MAX) {
     throw damage(path, lost, `zeros where the log goes on until byte ${dataEnd}, too far for one interrupted write`);
   }
-  const proof = findLaterWrite(tail, found === undefined ? FRAME_SIZE : frameSize(tail, 0), position.nextIndex);
-  if (proof !== undefined) {
+  const later = findLaterWrite(tail, dataEnd - offset, position.nextIndex);
+  if (later !== undefined) {
     throw damage(
       path,
       offset,
-      `no valid record, but the hard state at byte ${offset + proof} commits entry ${position.nextIndex} or later ` +
-        "and is followed by more, so this was not an interrupted write",
+      `${found ?? "zeros"}, and behind it a later write at byte ${offset + later}: this was not an interrupted write`,
     );
   }
   return dataEnd;
@@ -156,28 +157,61 @@ function parseHeader(tail: Uint8Array, at: number): Header | number {
 }
 
 /**
- * Rule 4: the position in `tail` of a hard state that commits `nextIndex` and is followed by another record, or
- * undefined. Records behind a hole are recognised by two in a row whose checksums link.
+ * Rule 4: the position in `tail` of the record that shows that a later write happened, or undefined. While the lengths
+ * lead from record to record, each is taken for one; behind a lost length, two in a row whose checksums link, or a hard
+ * state that ends the data.
  */
-function findLaterWrite(tail: Uint8Array, start: number, nextIndex: number): number | undefined {
+function findLaterWrite(tail: Uint8Array, dataEnd: number, nextIndex: number): number | undefined {
   const reader = new RecordReader();
-  let at = Number.isNaN(start) ? FRAME_SIZE : start;
-  while (at < tail.length) {
+  const shape = new WriteShape();
+  let isInStep = true;
+  let at = 0;
+  while (at < dataEnd) {
     const header = parseHeader(tail, at);
-    const follower = typeof header === "number" ? at : parseHeader(tail, at + header.total);
-    if (typeof header === "number" || typeof follower === "number" || !isLinked(tail, header, follower)) {
-      at += FRAME_SIZE;
+    if (typeof header === "number" || !(isInStep || isLinked(tail, at, header) || isLastState(dataEnd, at, header))) {
+      // The length of the record at 0 may be there even though its header is lost.
+      const total = at === 0 ? frameSize(tail, at) : NaN;
+      isInStep = !Number.isNaN(total);
+      at += isInStep ? total : FRAME_SIZE;
       continue;
     }
+    isInStep = true;
+    if (!shape.add(header.type)) return at;
     if (header.type === RecordType.STATE && commitOf(reader, tail, header) >= nextIndex) return at;
     at += header.total;
   }
   return undefined;
 }
 
-function isLinked(tail: Uint8Array, header: Header, follower: Header): boolean {
-  if (follower.dataEnd > tail.length) return false;
+/** What one write can hold: hard states, then entries and at most one hard state, or a snapshot. */
+class WriteShape {
+  #last: "states" | "entries" | "end" = "states";
+
+  /** False if a record of this type cannot follow in the same write. */
+  add(type: number): boolean {
+    if (type === RecordType.STATE) {
+      if (this.#last === "entries") this.#last = "end";
+      else return this.#last === "states";
+    } else if (type === RecordType.ENTRY) {
+      if (this.#last === "end") return false;
+      this.#last = "entries";
+    } else {
+      if (this.#last !== "states") return false;
+      this.#last = "end";
+    }
+    return true;
+  }
+}
+
+/** Whether the record behind the one at `at` continues its checksum. */
+function isLinked(tail: Uint8Array, at: number, header: Header): boolean {
+  const follower = parseHeader(tail, at + header.total);
+  if (typeof follower === "number" || follower.dataEnd > tail.length) return false;
   return updateCrc32c(header.crc, tail, follower.dataStart, follower.dataEnd) === follower.crc;
+}
+
+function isLastState(dataEnd: number, at: number, header: Header): boolean {
+  return header.type === RecordType.STATE && at + header.total >= dataEnd;
 }
 
 function commitOf(reader: RecordReader, tail: Uint8Array, header: Header): number {

@@ -14,8 +14,9 @@
  *             one, preallocated as N.tmp, gets its first three records and is synced; only then is it renamed, and the
  *             directory synced before the append resolves. So a segment with a successor is complete, and one with a
  *             segment's name has its head.
- *   open      a torn tail is copied aside, cut off and that made durable before anything is appended; and what is read
- *             is made durable, since after a mere kill it may be in the page cache only.
+ *   open      a torn tail is copied aside, cut off and that made durable before anything is appended; and the end of
+ *             what is read is written again and synced, since after a mere kill, or a failed sync, it may be in the page
+ *             cache only.
  */
 
 import { assert } from "../../base/assert.ts";
@@ -221,14 +222,20 @@ export class Wal {
     this.#begin();
     try {
       const writer = this.#writer;
+      let waiting: HardState | undefined;
       for (let i = 0; i < entries.length; i++) writer.entry(entries[i]);
-      if (entries.length > 0) this.#lastIndex = entries[entries.length - 1].index;
       if (hardState !== undefined) {
-        writer.state(hardState);
+        // A hard state never commits an entry of its own write: recovery tells a torn tail by that (tail.ts). A follower
+        // may learn of both at once; the commit index then waits for the next write.
+        const commitMax = entries.length === 0 ? hardState.commit : entries[0].index - 1;
+        if (hardState.commit > commitMax) waiting = hardState;
+        writer.state(waiting === undefined ? hardState : { ...hardState, commit: commitMax });
         this.#hardState = hardState;
       }
+      if (entries.length > 0) this.#lastIndex = entries[entries.length - 1].index;
       if (!mustSync && writer.length < WAL_UNSYNCED_SIZE_MAX) return;
       await this.#flush();
+      if (waiting !== undefined) writer.state(waiting);
     } catch (error) {
       throw this.#fail(error);
     } finally {
@@ -471,7 +478,12 @@ async function prepareTail(disk: Disk, options: WalOptions, segment: Segment, en
     await disk.syncDirectory(directory);
     await file.truncate(end.offset);
   }
-  await file.syncData();
+  // A sync that failed before this start has marked as clean what never reached the disk: no later sync writes it, only a
+  // new write does. It can be no more than what one write carried.
+  const start = Math.max(0, end.offset - WAL_WRITE_SIZE_MAX);
+  const last = new Uint8Array(end.offset - start);
+  await readFully(file, last, start);
+  await file.writeDurable(last, start);
   if (end.tornEnd !== undefined) log.info("repaired", { "path": path, "offset": end.offset, "size": end.size });
 
   const segmentSize = options.segmentSize ?? SEGMENT_SIZE;

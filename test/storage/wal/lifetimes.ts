@@ -43,9 +43,13 @@ export type Phase = "open" | "create" | "run";
 export interface End {
   /** Number of the operation; beyond the last one: after all steps. */
   readonly operation: number;
-  readonly fault: "crash-before" | "crash-after";
+  /** Or the operation fails, and the process with it. */
+  readonly fault: Fault;
   readonly kind: "kill" | "power loss";
 }
+
+/** How a lifetime may end. */
+export const FAULTS: readonly Fault[] = ["crash-before", "crash-after", { fail: "EIO" }];
 
 export interface LifetimesOptions {
   readonly seed: number;
@@ -82,7 +86,9 @@ class Model {
     while (count <= written.length && !sameLog(found, withEntries(this.log, written.slice(0, count)))) count++;
     require(count <= written.length, `found ${describe(found)}, acknowledged ${describe(this.log)}`);
 
-    const isNewState = this.underWay?.state !== undefined && sameState(hardState, this.underWay.state);
+    const newState = this.underWay?.state;
+    const isNewState = newState !== undefined &&
+      (sameState(hardState, newState) || sameState(hardState, writtenState(newState, written)));
     const isKnownState = this.states.some((state) => sameState(state, hardState));
     require(isNewState || isKnownState, `found hard state ${stateText(hardState)}, not ${stateText(this.state)}`);
     require(isKnownState || count === written.length, "the hard state survived the entries written before it");
@@ -132,12 +138,13 @@ export async function runLifetimes(
     const running = live(disk, walPath, model, random, (next) => phase = next);
     let violation: string | undefined;
     await Promise.race([disk.crashed, running.catch((error) => violation = String(error))]);
+    if (typeof end.fault === "object" && disk.operationCount >= end.operation) violation = undefined;
     if (violation !== undefined) return { violation, operationCount };
     if (lifetime === 0) operationCount = disk.operationCount;
     const { kind } = end;
     end = {
       operation: 1 + random.below(60),
-      fault: random.chance(0.5) ? "crash-before" : "crash-after",
+      fault: FAULTS[random.below(FAULTS.length)],
       kind: random.chance(0.3) ? "kill" : "power loss",
     };
     // The last recovery is of what is durable, and nothing else.
@@ -234,7 +241,12 @@ async function append(wal: Wal, model: Model, entries: Entry[], state: HardState
   await wal.append(state, entries, true);
   model.underWay = undefined;
   model.log = withEntries(model.log, entries);
-  model.states = [state ?? model.state];
+  model.states = state === undefined ? [model.state] : [writtenState(state, entries), state];
+}
+
+/** The hard state that is written with entries commits none of them; the one that does waits for the next write. */
+function writtenState(state: HardState, entries: readonly Entry[]): HardState {
+  return entries.length === 0 ? state : { ...state, commit: Math.min(state.commit, entries[0].index - 1) };
 }
 
 function between(low: number, high: number, random: SimulatedRandom): number {
