@@ -121,12 +121,10 @@ export class HashJob {
   #isHashed(main: number, ends: number, flags: number): boolean {
     const compactRevision = this.#compactRevision;
     if (main > compactRevision) return true;
-    const isTombstone = (flags & TOMBSTONE) !== 0;
-    if (main === compactRevision && isTombstone) return false;
     // Of the rows up to the compaction only those that are still current count, or, where nothing is alive at the
-    // revision, all that the compaction leaves.
+    // revision, all that the compaction leaves except tombstones, which older versions of etcd did not leave.
     if (this.#hasLiveKeys) return this.#isLive(ends, flags);
-    return ends > compactRevision && !isTombstone;
+    return ends > compactRevision && (flags & TOMBSTONE) === 0;
   }
 
   #finish(): void {

@@ -366,7 +366,6 @@ export class History {
     const index = chunk.firstRow / HISTORY_CHUNK_ROWS - this.#dropped;
     assert(this.#chunks[index] === chunk, "a chunk is where its ids say");
     this.#chunks[index] = by;
-    if (this.chunk === chunk) this.chunk = this.#tail;
     if (index > 0 || by !== undefined) return;
     let empty = 0;
     while (empty < this.#chunks.length && this.#chunks[empty] === undefined) empty++;

@@ -25,6 +25,8 @@ export class Leaf {
   count = 0;
   /** Live entries among them. */
   live = 0;
+  /** Where the last entry was inserted, for #splitLeaf. */
+  lastInserted = -1;
   /** Bytes that all keys here begin with. */
   prefix: Uint8Array = EMPTY_BYTES;
   readonly heads: Int32Array = new Int32Array(INDEX_NODE_KEYS);
@@ -129,10 +131,9 @@ export class KeyIndex {
     return this.found ? leaf.rows[this.slot] : 0;
   }
 
-  /** As `find`, and moves on to the next leaf where the key would be past the end of one: the walk's start. */
+  /** As `find`, for where a walk begins or ends; the place may be past the end of its leaf. */
   seek(key: Uint8Array): void {
     this.find(key, 0, key.length);
-    while (this.slot === this.leaf.count && this.leaf.next !== undefined) this.#advance();
   }
 
   /** Moves to the start of the next leaf; false at the end. */
@@ -216,6 +217,7 @@ export class KeyIndex {
     leaf.rows[slot] = row;
     leaf.heads[slot] = headOf(bytes, start, size, leaf.prefix.length);
     leaf.count++;
+    leaf.lastInserted = slot;
     this.entries++;
     for (let depth = this.#height - 1; depth >= 0; depth--) this.#path[depth].entries[this.#slots[depth]]++;
     if (row > 0) this.addLive(1);
@@ -387,10 +389,12 @@ export class KeyIndex {
     const left = this.leaf;
     const right = new Leaf();
     this.#leafCount++;
-    // An append at either end leaves the full leaf as it is, so that keys arriving in order fill their leaves.
+    // Where keys arrive in order the leaf is split at the place of the new one, so that they fill their leaves whether
+    // they come at an end or before the keys of another prefix. Otherwise in the middle.
     let from = left.count >> 1;
-    if (this.slot === left.count) from = left.count - 1;
-    else if (this.slot === 0) from = 1;
+    if (this.slot === left.lastInserted + 1 || this.slot === left.lastInserted) {
+      from = Math.min(Math.max(this.slot, 1), left.count - 1);
+    }
     const moved = left.count - from;
     right.rows.set(left.rows.subarray(from, left.count));
     right.count = moved;

@@ -141,7 +141,7 @@ export class DeleteJob {
   readonly #state: StoreState;
   readonly #main: number;
   readonly #transactionRow: number;
-  readonly #rangeEnd: Uint8Array;
+  #rangeEnd: Uint8Array;
   // Where the walk goes on: at this key, or after it.
   #key: Uint8Array;
   #isAfter = false;
@@ -215,6 +215,7 @@ export class DeleteJob {
   // The request's bytes may be gone by the next step, and the index may have changed.
   #goOnAfter(entry: number): void {
     const history = this.#state.history;
+    if (!this.#isAfter) this.#rangeEnd = this.#rangeEnd.slice();
     history.locateKey(entry < 0 ? -entry : entry);
     this.#key = history.keyBytes.slice(history.keyStart, history.keyStart + history.keySize);
     this.#isAfter = true;
