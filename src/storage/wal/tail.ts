@@ -15,7 +15,8 @@
  *    most one hard state, or a snapshot record; and a hard state never commits an entry of its own write (wal.ts sees to
  *    it). So what does not fit into one write, or commits what was lost, means that the lost bytes had been durable.
  *
- * What cannot be told apart from a torn tail is a whole sector of the very last write that became zeros afterwards.
+ * What cannot be told apart from a torn tail is a whole sector of the very last write that became zeros afterwards, or
+ * other damage to a record there that has a sector of zeros of its own.
  * (etcd's followers may commit an entry in the write that brings it. Where the power failed in such a write, this reader
  * refuses what etcd repairs.)
  */

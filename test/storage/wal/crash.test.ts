@@ -26,7 +26,7 @@ const SEEDS = [1, 2, 3, 4, 5, 6];
 
 test.each(SEEDS)("whatever was acknowledged is there after an end at any operation (seed %d)", async (seed) => {
   expect(await searchViolation(seed)).toBeUndefined();
-});
+}, 60_000);
 
 /** Every sync of the log and of its directory: a seed that is known to find it, to begin with; the phase, the operation, and how the operation before it begins. */
 const SYNCS: [name: string, firstSeed: number, phase: Phase, operation: RegExp, before: RegExp][] = [
