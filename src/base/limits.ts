@@ -198,6 +198,8 @@ export const WATCH_BATCH_REVISIONS_MAX = 1000;
 export const WATCH_BATCH_SIZE = 128 << 10;
 /** Watch: bytes of events encoded at once. A larger response is encoded while the client takes it. */
 export const WATCH_BLOCK_SIZE_MAX = 256 << 10;
+/** Watch: views of the assembly buffer that are kept, one for each message size below; for a larger message one is made. */
+export const WATCH_VIEWS_MAX = 4096;
 /** Watch: rows of one transaction delivered as it is published. For a larger one the watchers fall behind and catch up in steps. */
 export const WATCH_PUBLISH_ROWS_MAX = 1024;
 /** Watch: rows gathered for watchers that catch up, over all keys and ranges. When full, all of them are delivered. */

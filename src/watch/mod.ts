@@ -16,7 +16,8 @@
  * 4. A watcher is in one place only: the list of its interest, of the sweep, of its full stream, or none.
  * 5. Nothing is called in the middle of `publish` or `step`: owners are told in `flush`.
  *
- * Not here: a limit on watchers (etcd has none; one takes some 250 bytes) and anything that waits.
+ * Not here: a limit on watchers (etcd has none; one takes some 250 bytes, and its key or range as much again if it
+ * is the only one there), and anything that waits.
  *
  * Read: history, event, watcher, interest, batch, response, large_response, stream, catch_up, hub.
  */

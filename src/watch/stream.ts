@@ -1,6 +1,6 @@
 import { compareBytes } from "../base/bytes.ts";
 import { RingBuffer } from "../base/ring_buffer.ts";
-import { WATCH_OUTBOX_SIZE_MAX } from "../base/limits.ts";
+import { WATCH_OUTBOX_SIZE_MAX, WATCH_VIEWS_MAX } from "../base/limits.ts";
 import { Block } from "./batch.ts";
 import type { WatchHub } from "./hub.ts";
 import { LargeResponse, type WatchBody } from "./large_response.ts";
@@ -61,8 +61,6 @@ type Item = Block | LargeResponse | Uint8Array;
 
 /** What an item counts for beside its events. */
 const ITEM_OVERHEAD = 64;
-/** Views of the assembly buffer up to this size are made once. */
-const VIEWS_MAX = 4096;
 
 const EMPTY_RANGE = "mvcc: watcher range is empty";
 const DUPLICATE_ID = "mvcc: duplicate watch ID provided on the WatchStream";
@@ -250,7 +248,7 @@ export class WatchStream {
     const scratch = this.#hub.scratch(size);
     scratch.set(header);
     scratch.set(block.events, writeWatchId(watcher.id, scratch, header.length));
-    if (size >= VIEWS_MAX) return scratch.subarray(0, size);
+    if (size >= WATCH_VIEWS_MAX) return scratch.subarray(0, size);
     return this.#hub.views[size] ??= scratch.subarray(0, size);
   }
 
