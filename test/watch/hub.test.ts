@@ -565,6 +565,7 @@ test("many clients that take nothing share a bound, and one that reads goes on",
   expect(world.hub.queuedSize).toBeGreaterThan(WATCH_QUEUED_SIZE_MAX - WATCH_OUTBOX_SIZE_MAX);
   expect(world.hub.queuedSize).toBeLessThan(WATCH_QUEUED_SIZE_MAX + WATCH_OUTBOX_SIZE_MAX);
   expect(client.take().length).toBe(11);
+  for (const each of stalled.splice(3)) each.stream.close();
   for (const each of stalled) each.resume();
   world.settle();
   for (const each of stalled) {

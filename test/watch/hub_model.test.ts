@@ -9,7 +9,7 @@ import { compareBytes, EMPTY_BYTES, latin1, utf8 } from "../../src/base/bytes.ts
 import { type Event, Event_EventType } from "../../src/gen/mvccpb/kv_pb.ts";
 import { Client, World, type Write } from "./world.ts";
 
-const SEEDS = 60;
+const SEEDS = 40;
 const ACTIONS = 400;
 const KEYS = ["a", "b", "ba", "c", "d"];
 const ENDS = [EMPTY_BYTES, EMPTY_BYTES, Uint8Array.of(0), utf8("bb"), utf8("c"), utf8("z")];
