@@ -1,10 +1,12 @@
 /** The rows of the table: how each load is made and what it has to reach. */
-import { execute, type Server } from "../interop/process.ts";
+import { delay, execute, type Server } from "../interop/process.ts";
 import { benchmark, cpuMicroseconds, type Figures, load, memory, withCpu } from "./measure.ts";
 
 /** How much of everything. */
 export interface Scale {
   readonly rounds: number;
+  /** Puts before the first measured one: neither a garbage collector nor a JIT has settled in a server just started. */
+  readonly warmUpTotal: number;
   readonly putTotal: number;
   readonly singleTotal: number;
   readonly rangeTotal: number;
@@ -21,6 +23,7 @@ export interface Scale {
 
 export const FULL: Scale = {
   rounds: 3,
+  warmUpTotal: 20_000,
   putTotal: 100_000,
   singleTotal: 5_000,
   rangeTotal: 200_000,
@@ -36,6 +39,7 @@ export const FULL: Scale = {
 /** Ratios in about a minute, for continuous integration: too short to be quoted. */
 export const SMOKE: Scale = {
   rounds: 1,
+  warmUpTotal: 5_000,
   putTotal: 20_000,
   singleTotal: 1_000,
   rangeTotal: 40_000,
@@ -189,6 +193,7 @@ export const GROUPS: Group[] = [
       const figures: Record<string, Figures> = {};
       const shape = ["--val-size", String(VALUE_SIZE), "--key-space-size", String(KEY_SPACE)];
       const total = ["--total", String(scale.putTotal)];
+      await benchmark(server, [...CLIENTS, "put", ...shape, "--total", String(scale.warmUpTotal)]);
       if (wanted("put")) {
         figures["put"] = await withCpu(
           server,
@@ -251,7 +256,7 @@ export const GROUPS: Group[] = [
         ]);
         return { throughput: throughput! };
       });
-      Object.assign(figures["million"], settledMemory(server));
+      Object.assign(figures["million"], await settledMemory(server));
       const pages = (mode: string, more: string[]) =>
         load(server, "pages", [
           ...["--mode", mode, "--keys", count, ...size, "--limit", `${scale.pageSeconds}s`],
@@ -275,7 +280,7 @@ export const GROUPS: Group[] = [
         const started = server.start();
         const ready = await load(server, "ready", []);
         await started;
-        const { rss, anonymous } = settledMemory(server);
+        const { rss, anonymous } = await settledMemory(server);
         figures["restart"] = { ready: (ready.readyUnixMs! - beganMs) / 1000, rss: rss!, anonymous: anonymous! };
       }
       return figures;
@@ -299,7 +304,7 @@ export const GROUPS: Group[] = [
       const figures = await withCpu(server, scale.largeKeys, async () => {
         return { throughput: (await load(server, "put", [...CLIENTS, ...keys])).perSecond };
       });
-      return { registry: { ...figures, ...settledMemory(server) } };
+      return { registry: { ...figures, ...(await settledMemory(server)) } };
     },
   },
   {
@@ -334,7 +339,11 @@ export const GROUPS: Group[] = [
   },
 ];
 
-function settledMemory(server: Server): Figures {
+/** Long enough for what a load has left behind to be collected or flushed. */
+const SETTLE_MS = 3_000;
+
+async function settledMemory(server: Server): Promise<Figures> {
+  await delay(SETTLE_MS);
   const { rssMegabytes, anonymousMegabytes } = memory(server.pid);
   return { rss: rssMegabytes, anonymous: anonymousMegabytes };
 }

@@ -48,7 +48,9 @@ export async function execute(program: string, args: string[], options: ExecuteO
   const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? 120_000);
   try {
     const code = await new Promise<number | null>((resolve, reject) => {
-      child.once("error", reject);
+      child.once("error", (error: NodeJS.ErrnoException) => {
+        reject(error.code === "ENOENT" ? new MissingRequirement(`${program} is not installed`) : error);
+      });
       child.once("close", resolve);
     });
     return { code, stdout, stderr };

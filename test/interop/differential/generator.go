@@ -6,6 +6,8 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"google.golang.org/grpc/health/grpc_health_v1"
+
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3election/v3electionpb"
 )
@@ -95,6 +97,14 @@ func (g *generator) next() error {
 		}},
 		{10, func() error {
 			return g.executor.read(g.unary("Maintenance/Alarm", &pb.AlarmRequest{Alarm: pb.AlarmType(g.random.IntN(3))}))
+		}},
+		{10, func() error { return g.executor.read(g.unary("Auth/AuthStatus", &pb.AuthStatusRequest{})) }},
+		{5, func() error {
+			return g.executor.read(g.unary("Auth/Authenticate", &pb.AuthenticateRequest{Name: "nobody", Password: "x"}))
+		}},
+		{10, func() error {
+			services := []string{"", "", "etcdserverpb.KV"}
+			return g.executor.read(call("/grpc.health.v1.Health/Check", &grpc_health_v1.HealthCheckRequest{Service: services[g.random.IntN(3)]}))
 		}},
 		{20, g.election},
 		{6, g.oversize},

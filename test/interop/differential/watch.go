@@ -249,6 +249,11 @@ func (e *executor) exchange(s *step, request *pb.WatchRequest) (answer, error) {
 	if err != nil || !expects {
 		return answer{}, err
 	}
+	if reply, ok := answers[REFERENCE].message.(*pb.WatchResponse); ok && reply.CancelReason != "" {
+		e.mutex.Lock()
+		e.failures["watch refused: "+reply.CancelReason]++
+		e.mutex.Unlock()
+	}
 	if detail := compareAnswers(request, answers); detail != "" {
 		e.report(s, e.operations, detail, answers)
 	}
@@ -335,7 +340,14 @@ func (e *executor) compareLogs(streams [2]*watchStream, revision int64) (done bo
 			}
 		}
 		// The last common entry stays: the invariants of the next response are checked against it.
-		if keep := common - 1; keep > 0 {
+		keep := common - 1
+		if common > 0 && x[common-1].event == nil {
+			keep = common // After a cancel nothing can follow.
+		}
+		if keep > 0 {
+			for _, entry := range x[:keep] {
+				e.countEntry(entry)
+			}
 			x, y = x[keep:], y[keep:]
 			a.logs[key], b.logs[key] = x, y
 		}
@@ -355,6 +367,17 @@ func (e *executor) compareLogs(streams [2]*watchStream, revision int64) (done bo
 		return false, fmt.Sprintf("replies nobody asked for: etcd %d, subject %d", len(a.replies), len(b.replies))
 	}
 	return done, ""
+}
+
+// countEntry counts what was compared, for the summary.
+func (e *executor) countEntry(entry *logEntry) {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	if entry.event == nil {
+		e.counts["(watchers cancelled by a compaction)"]++
+	} else {
+		e.counts["(watch events)"]++
+	}
 }
 
 // blocked reports whether a progress request cannot be answered at this revision.
