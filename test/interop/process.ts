@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { programPath, PROJECT_DIRECTORY } from "./tools.ts";
+import { MissingRequirement, programPath, PROJECT_DIRECTORY } from "./tools.ts";
 
 const READY_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 30_000;
