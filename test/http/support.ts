@@ -151,8 +151,9 @@ export class RawConnection {
 
   constructor(target: number | string) {
     this.socket = typeof target === "number" ? connect(target, "127.0.0.1") : connect(target);
-    this.socket.on("data", (bytes: Uint8Array) => {
-      this.text += new TextDecoder("latin1").decode(bytes);
+    this.socket.setEncoding("latin1");
+    this.socket.on("data", (text: string) => {
+      this.text += text;
       this.#wake?.();
     });
     this.socket.on("error", () => {});

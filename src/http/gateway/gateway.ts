@@ -1,8 +1,7 @@
 /** The calls of the JSON gateway: a fetch request to a method and back. */
 
-import { create, type DescMethod, type DescService, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMethod, type DescService, type Message, toBinary } from "@bufbuild/protobuf";
 import { CONNECT_COPIES, GATEWAY_BODY_SIZE_MAX } from "../../base/limits.ts";
-import { concatBytes } from "../../base/bytes.ts";
 import { Code, type MemoryBudget, type Method, RpcError } from "../../io/rpc.ts";
 import {
   type LocalCallOptions,
@@ -18,7 +17,7 @@ import {
 import { Reservation } from "../../rpc/connect/mod.ts";
 import { errorResponse, httpStatusOf, JSON_TYPE, METHOD_NOT_ALLOWED, NOT_FOUND, statusJson } from "./answers.ts";
 import { JsonMessageError, messageFromJson } from "./json_reader.ts";
-import { firstJsonValue, JsonSyntaxError, JsonValues } from "./json_values.ts";
+import { JsonSyntaxError, JsonValues } from "./json_values.ts";
 import { messageToJson } from "./json_writer.ts";
 import { type GatewayContext, gatewayContext } from "./metadata.ts";
 import { GATEWAY_ROUTES } from "./routes.ts";
@@ -223,26 +222,28 @@ async function forward(
   call.halfClose();
 }
 
+/** The one message of a body: its first JSON value, refused as soon as it can be; the rest is read and not looked at. */
 async function wholeRequest(descriptor: DescMethod, request: Request, maxRequestSize: number): Promise<Uint8Array> {
-  const value = firstJsonValue(await bodyOf(request));
-  const message = value === undefined ? create(descriptor.input) : messageFromJson(descriptor.input, value);
-  const bytes = toBinary(descriptor.input, message);
+  const values = new JsonValues();
+  let message: Message | undefined;
+  let size = 0;
+  const reader = request.body?.getReader();
+  for (;;) {
+    const { done, value: chunk } = await reader?.read() ?? { done: true as const, value: undefined };
+    if (!done) {
+      size += chunk.length;
+      if (size > GATEWAY_BODY_SIZE_MAX) throw tooLarge(size, GATEWAY_BODY_SIZE_MAX);
+    }
+    if (message === undefined) {
+      if (!done) values.feed(chunk);
+      const json = done ? values.last() : values.next();
+      if (json !== undefined) message = messageFromJson(descriptor.input, json);
+    }
+    if (done) break;
+  }
+  const bytes = toBinary(descriptor.input, message ?? create(descriptor.input));
   if (bytes.length > maxRequestSize) throw tooLarge(bytes.length, maxRequestSize);
   return bytes;
-}
-
-async function bodyOf(request: Request): Promise<Uint8Array> {
-  if (request.body === null) return new Uint8Array(0);
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  const reader = request.body.getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return chunks.length === 1 ? chunks[0] : concatBytes(chunks);
-    size += value.length;
-    if (size > GATEWAY_BODY_SIZE_MAX) throw tooLarge(size, GATEWAY_BODY_SIZE_MAX);
-    chunks.push(value);
-  }
 }
 
 /** Counts a message and what becomes of it; the caller gives that back. */

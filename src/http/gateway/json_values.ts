@@ -41,7 +41,9 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
 export class JsonValues {
+  /** What was fed and not taken: `[start, length)` of a buffer that doubles as it must. */
   #buffer = new Uint8Array(0);
+  #length = 0;
   /** Where the value being read starts, and how far it was read. */
   #start = 0;
   #position = 0;
@@ -54,18 +56,21 @@ export class JsonValues {
 
   /** Bytes of the value that is not complete yet. */
   get pendingSize(): number {
-    return this.#buffer.length - this.#start;
+    return this.#length - this.#start;
   }
 
+  /** Adds input. Values taken before are valid no longer. */
   feed(chunk: Uint8Array): void {
-    if (this.#start === this.#buffer.length) {
-      this.#buffer = chunk.slice();
+    const pending = this.#length - this.#start;
+    if (pending + chunk.length > this.#buffer.length) {
+      const grown = new Uint8Array(Math.max(2 * this.#buffer.length, pending + chunk.length));
+      grown.set(this.#buffer.subarray(this.#start, this.#length));
+      this.#buffer = grown;
     } else {
-      const joined = new Uint8Array(this.#buffer.length - this.#start + chunk.length);
-      joined.set(this.#buffer.subarray(this.#start), 0);
-      joined.set(chunk, this.#buffer.length - this.#start);
-      this.#buffer = joined;
+      this.#buffer.copyWithin(0, this.#start, this.#length);
     }
+    this.#buffer.set(chunk, pending);
+    this.#length = pending + chunk.length;
     this.#position -= this.#start;
     this.#start = 0;
   }
@@ -73,9 +78,9 @@ export class JsonValues {
   /** The next complete value, undefined until there is one. Throws JsonSyntaxError, from then on each time. */
   next(): Uint8Array | undefined {
     if (this.#error !== undefined) throw this.#error;
-    while (this.#position < this.#buffer.length) {
+    while (this.#position < this.#length) {
       if (this.#state === STRING) this.#skipText();
-      if (this.#position === this.#buffer.length) return undefined;
+      if (this.#position === this.#length) return undefined;
       if (this.#isValueBefore(this.#buffer[this.#position])) return this.#take(this.#position);
       this.#position++;
       if (this.#enclosing.length === 0 && this.#state === AFTER_VALUE && this.#isClosed()) {
@@ -90,7 +95,7 @@ export class JsonValues {
     const value = this.next();
     if (value !== undefined) return value;
     if (this.#endsWithSpace()) return this.#take(this.#position);
-    for (let i = this.#start; i < this.#buffer.length; i++) {
+    for (let i = this.#start; i < this.#length; i++) {
       if (!isSpace(this.#buffer[i])) throw this.#fail("unexpected EOF");
     }
     return undefined;
@@ -125,8 +130,9 @@ export class JsonValues {
 
   #skipText(): void {
     const buffer = this.#buffer;
+    const length = this.#length;
     let i = this.#position;
-    while (i < buffer.length) {
+    while (i < length) {
       const byte = buffer[i];
       if (byte === QUOTE || byte === BACKSLASH || byte < 0x20) break;
       i++;
@@ -292,13 +298,6 @@ export class JsonValues {
     this.#error = new JsonSyntaxError(message);
     return this.#error;
   }
-}
-
-/** The first value of a whole body, undefined where it holds nothing but space. */
-export function firstJsonValue(body: Uint8Array): Uint8Array | undefined {
-  const values = new JsonValues();
-  values.feed(body);
-  return values.next() ?? values.last();
 }
 
 /** A string in Go's %q form, for what errors quote of the input. */
