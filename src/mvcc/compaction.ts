@@ -3,7 +3,6 @@
  * index and slabs. A row stays exactly if it is the newest of its key up to C and not a tombstone before C (etcd keeps a
  * tombstone at C itself until a later compaction).
  *
- *     survey: does any row survive? (decides a detail of the hash; only where the hash is wanted)
  *     sweep:  every row up to C in order: into the hash, then out if it does not stay
  *     move:   the live records of mostly dead slabs are copied together, so that those slabs can be freed
  *
@@ -19,10 +18,9 @@ import type { StoreState } from "./state.ts";
 
 export type CompactionState = "running" | "waiting" | "done";
 
-const SURVEY = 0;
-const SWEEP = 1;
-const MOVE = 2;
-const DONE = 3;
+const SWEEP = 0;
+const MOVE = 1;
+const DONE = 2;
 
 export class CompactionJob {
   readonly revision: number;
@@ -35,10 +33,9 @@ export class CompactionJob {
   /** The compact revision before this one. */
   readonly #previousRevision: number;
   readonly #hash: RevisionHash | undefined;
-  #phase: number;
+  #phase = SWEEP;
   // The next row to visit.
   #row = 1;
-  #hasSurvivors = false;
   // Slabs to empty, by number.
   #victims: Uint8Array = new Uint8Array(0);
 
@@ -47,7 +44,6 @@ export class CompactionJob {
     this.revision = revision;
     this.#previousRevision = previousRevision;
     this.#hash = isHashed ? new RevisionHash(state.slabs) : undefined;
-    this.#phase = isHashed ? SURVEY : SWEEP;
   }
 
   /**
@@ -61,7 +57,7 @@ export class CompactionJob {
       const job = state.compactions[0];
       if (state.pins.isBlocked(job.revision)) return "waiting";
       if (left < 0) return "running";
-      left = job.#advance(left);
+      left = job.#phase === SWEEP ? job.#sweep(left) : job.#move(left);
       if (job.#phase === DONE) state.compactions.shift();
     }
     return "done";
@@ -69,45 +65,6 @@ export class CompactionJob {
 
   get isDone(): boolean {
     return this.#phase === DONE;
-  }
-
-  #advance(budget: number): number {
-    switch (this.#phase) {
-      case SURVEY:
-        return this.#survey(budget);
-      case SWEEP:
-        return this.#sweep(budget);
-      default:
-        return this.#move(budget);
-    }
-  }
-
-  #survey(budget: number): number {
-    const history = this.#state.history;
-    let left = budget;
-    for (let chunk = history.chunkFrom(this.#row); chunk !== undefined; chunk = history.chunkFrom(this.#row)) {
-      for (let position = chunk.seek(Math.max(0, this.#row - chunk.firstRow)); position < chunk.count; position++) {
-        if (chunk.isRemoved(position)) continue;
-        if (chunk.mainAt(position) > this.revision) return this.#beginSweep(left);
-        if (this.#survives(chunk.mainAt(position), chunk.endsAt(position), chunk.flagsAt(position))) {
-          this.#hasSurvivors = true;
-          return this.#beginSweep(left);
-        }
-        left -= 0.05;
-        if (left < 0) {
-          this.#row = chunk.rowAt(position) + 1;
-          return left;
-        }
-      }
-      this.#row = history.chunkEnd(chunk);
-    }
-    return this.#beginSweep(left);
-  }
-
-  #beginSweep(left: number): number {
-    this.#row = 1;
-    this.#phase = SWEEP;
-    return left;
   }
 
   #survives(main: number, ends: number, flags: number): boolean {
@@ -129,7 +86,7 @@ export class CompactionJob {
         const ends = chunk.endsAt(position);
         const flags = chunk.flagsAt(position);
         const survives = this.#survives(main, ends, flags);
-        if (this.#hash !== undefined && this.#isHashed(main, flags, survives)) {
+        if (this.#hash !== undefined && (main > this.#previousRevision || survives)) {
           left -= 0.2 + this.#hash.add(chunk, position) / 256;
         }
         if (!survives) {
@@ -158,13 +115,8 @@ export class CompactionJob {
     return this.#beginMove(left);
   }
 
-  // The survivors are the keep set of the algorithm (api.md section 8); rows up to the previous compaction that are not
-  // in it are left out of the hash, unless it is empty.
-  #isHashed(main: number, flags: number, survives: boolean): boolean {
-    if (main === this.#previousRevision && (flags & TOMBSTONE) !== 0) return false;
-    return main > this.#previousRevision || survives || !this.#hasSurvivors;
-  }
-
+  // The algorithm's keep set (api.md section 8) are the survivors. Its exceptions, for an empty set and for tombstones at
+  // the previous compaction, cannot occur: a row of the compacted revision itself always survives.
   /** Drops a key whose newest row is a tombstone that goes. */
   #removeKey(row: number): void {
     const { history, index } = this.#state;
