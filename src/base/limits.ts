@@ -71,6 +71,8 @@ export const HTTP2_LINGER_MS = 1000;
 /** A stream's queue above which `send` asks the sender to hold back, and the size at which it may go on. */
 export const HTTP2_SEND_HIGH_WATER = 256 * 1024;
 export const HTTP2_SEND_LOW_WATER = 64 * 1024;
+/** One output buffer that the client's socket does not take for so long: the connection is dropped (grpc-go: TCP_USER_TIMEOUT, 20 s). */
+export const HTTP2_WRITE_STALL_MS = 60_000;
 /** A queue that the client's window has not let move for so long is dropped with its stream (CANCEL), unless it is a stream of messages. */
 export const HTTP2_REPLY_STALL_MS = 5 * 60_000;
 

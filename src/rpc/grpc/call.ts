@@ -281,8 +281,10 @@ export abstract class GrpcCall implements Call, StreamHandler, DeadlineEntry {
       this.stream.reset(ErrorCode.CANCEL);
     }
     this.#cancelCause = cause;
-    this.#cancelListener?.(cause);
-    if (this.#moreCancelListeners !== undefined) { for (const listener of this.#moreCancelListeners) listener(cause); }
+    if (this.#cancelListener !== undefined) notify(this.#cancelListener, cause);
+    if (this.#moreCancelListeners !== undefined) {
+      for (const listener of this.#moreCancelListeners) notify(listener, cause);
+    }
   }
 
   /** What a handler threw. */
@@ -301,5 +303,16 @@ export abstract class GrpcCall implements Call, StreamHandler, DeadlineEntry {
 
   protected static isPromise(value: void | Promise<void>): value is Promise<void> {
     return value !== undefined && typeof value.then === "function";
+  }
+}
+
+/** A listener's fault is reported where nobody catches it, and does not keep the engine from its work. */
+function notify(listener: (cause: RpcError) => void, cause: RpcError): void {
+  try {
+    listener(cause);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }

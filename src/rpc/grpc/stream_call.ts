@@ -62,8 +62,15 @@ export class GrpcStreamCall extends GrpcCall implements StreamCall {
 
   // Called by the handler with a listener, by the stream without: one name in both of their interfaces.
   override onDrain(listener?: () => void): void {
-    if (listener !== undefined) this.#drainListener = listener;
-    else if (!this.isClosed) this.#drainListener?.();
+    if (listener !== undefined) {
+      this.#drainListener = listener;
+    } else if (!this.isClosed) {
+      try {
+        this.#drainListener?.();
+      } catch (error) {
+        this.threw(error);
+      }
+    }
   }
 
   end(): void {

@@ -26,7 +26,7 @@ export class Budget {
     return true;
   }
 
-  /** Counts what is held already and cannot be refused, such as an output buffer that the socket did not take. */
+  /** Counts what is held already and cannot be refused, such as an output buffer that the socket did not take. `size` may be negative. */
   reserve(size: number): void {
     this.#used += size;
     if (this.#used > this.#peak) this.#peak = this.#used;

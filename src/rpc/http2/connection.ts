@@ -21,6 +21,7 @@ import {
   HTTP2_TURN_READ_MS,
   HTTP2_TURN_WRITE_MAX,
   HTTP2_WINDOW_UPDATE_FREE_MIN,
+  HTTP2_WRITE_STALL_MS,
 } from "../../base/limits.ts";
 import { AssertionError } from "../../base/assert.ts";
 import { EMPTY_BYTES, utf8 } from "../../base/bytes.ts";
@@ -120,6 +121,9 @@ export class Http2Connection implements ByteStreamListener {
   #outSize = 0;
   /** The buffer that the socket has not taken in full yet. */
   #inFlight: Uint8Array | undefined = undefined;
+  #inFlightSinceMs = 0;
+  /** What the budget holds for #inFlight, and for #out where it has to wait behind that. */
+  #outputCost = 0;
   #sendWindow = DEFAULT_WINDOW_SIZE;
   #peerStreamWindow = DEFAULT_WINDOW_SIZE;
   #peerFrameSize = DEFAULT_FRAME_SIZE;
@@ -189,7 +193,7 @@ export class Http2Connection implements ByteStreamListener {
     const inFlight = this.#inFlight;
     if (inFlight === undefined) return;
     this.#inFlight = undefined;
-    this.budget.release(inFlight.length);
+    this.#chargeOutput(0);
     this.server.buffers.give(inFlight);
     this.flush();
     if (this.#state === ENDED && this.#inFlight === undefined) this.#socket.end();
@@ -200,9 +204,9 @@ export class Http2Connection implements ByteStreamListener {
     this.#isConnected = false;
     this.#state = ENDED;
     this.#abortStreams("lost");
-    if (this.#inFlight !== undefined) this.budget.release(this.#inFlight.length);
     this.#inFlight = undefined;
     this.#out = undefined;
+    this.#chargeOutput(0);
     this.#rest = EMPTY_BYTES;
     this.#releaseBlock();
     this.server.forget(this);
@@ -227,6 +231,8 @@ export class Http2Connection implements ByteStreamListener {
     } finally {
       this.#isReading = false;
     }
+    // The buffer of a frame is given up again: the connection may now be idle for long.
+    if (this.#restSize === 0) this.#rest = EMPTY_BYTES;
     this.flush();
   }
 
@@ -265,12 +271,9 @@ export class Http2Connection implements ByteStreamListener {
       this.#restSize += size;
       position += size;
     }
-    const frame = this.#rest;
     const size = this.#restSize;
     this.#restSize = 0;
-    this.#readFrames(frame, 0, size);
-    // The buffer of a frame is given up again where the connection may now be idle for long.
-    if (position === bytes.length) this.#rest = EMPTY_BYTES;
+    this.#readFrames(this.#rest, 0, size);
     return position;
   }
 
@@ -856,6 +859,7 @@ export class Http2Connection implements ByteStreamListener {
       out = grown;
     }
     this.#out = out;
+    if (this.#inFlight !== undefined) this.#chargeOutput(this.#inFlight.length + out.length);
     this.#scheduleFlush();
     return out;
   }
@@ -902,8 +906,14 @@ export class Http2Connection implements ByteStreamListener {
       this.server.buffers.give(out);
     } else {
       this.#inFlight = out;
-      this.budget.reserve(out.length);
+      this.#inFlightSinceMs = this.server.clock.monotonicMs();
+      this.#chargeOutput(out.length);
     }
+  }
+
+  #chargeOutput(cost: number): void {
+    this.budget.reserve(cost - this.#outputCost);
+    this.#outputCost = cost;
   }
 
   /** Round robin: each stream in turn puts one slice into the output. */
@@ -969,6 +979,10 @@ export class Http2Connection implements ByteStreamListener {
       return;
     }
     if (this.#state === DRAINING && inStateMs >= HTTP2_DRAIN_PING_TIMEOUT_MS) this.#finishDrain();
+    if (this.#inFlight !== undefined && nowMs - this.#inFlightSinceMs >= HTTP2_WRITE_STALL_MS) {
+      this.#drop("lost");
+      return;
+    }
     this.#keepAlive(nowMs);
     if (sweepsStalls) this.#sweepStalls(nowMs);
   }

@@ -1,3 +1,4 @@
+import { AssertionError } from "../../base/assert.ts";
 import { EMPTY_BYTES } from "../../base/bytes.ts";
 import type { HttpExchange, HttpField } from "../../io/net.ts";
 import { ErrorCode } from "./protocol.ts";
@@ -13,7 +14,12 @@ export function exchangeApplication(onRequest: (exchange: HttpExchange) => void)
         exchange.respond(501, []);
         exchange.end();
       } else {
-        onRequest(exchange);
+        try {
+          onRequest(exchange);
+        } catch (error) {
+          if (error instanceof AssertionError) throw error;
+          exchange.abort();
+        }
       }
     },
   };

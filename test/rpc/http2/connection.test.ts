@@ -9,6 +9,7 @@ import {
   HTTP2_STREAM_COST,
   HTTP2_STREAM_WINDOW_SIZE,
   HTTP2_TURN_WRITE_MAX,
+  HTTP2_WRITE_STALL_MS,
 } from "../../../src/base/limits.ts";
 import type { HttpExchange } from "../../../src/io/net.ts";
 import { Budget, ErrorCode, exchangeApplication } from "../../../src/rpc/http2/mod.ts";
@@ -307,6 +308,20 @@ describe("output", () => {
     expect(peer.stream.isPaused as boolean).toBe(false);
     expect(dataOf(peer.frames, 1).length).toBe(1 << 20);
     expect(server.budget.used).toBe(HTTP2_STREAM_COST);
+  });
+
+  test("that a socket does not take for a minute ends its connection", async () => {
+    const { server, clock, exchanges } = makePlain();
+    const peer = new RawPeer(server);
+    peer.request(1, requestFields("/"), true);
+    peer.stream.isBlocked = true;
+    exchanges[0].respond(200, []);
+    await clock.advance(10_000);
+    expect(server.budget.used).toBeGreaterThan(HTTP2_STREAM_COST);
+    expect(peer.stream.isDestroyed).toBe(false);
+    await clock.advance(HTTP2_WRITE_STALL_MS);
+    expect(peer.stream.isDestroyed).toBe(true);
+    expect(server.budget.used).toBe(0);
   });
 
   test("asks a fast sender to hold back and calls it when there is room", async () => {

@@ -60,11 +60,15 @@ describe("nothing throws out of a connection, and nothing is left behind,", () =
   test("after any frames, cut anywhere", async () => {
     const sizes = fc.integer({ min: 1, max: 20_000 });
     await fc.assert(
-      fc.asyncProperty(fc.array(hostileFrame, { maxLength: 30 }), sizes, async (frames, size) => {
+      fc.asyncProperty(fc.array(hostileFrame, { maxLength: 30 }), sizes, fc.boolean(), async (frames, size, blocks) => {
         const server = answering();
         const peer = new RawPeer(server);
+        peer.stream.isBlocked = blocks;
         const bytes = concatBytes([frame(FrameType.HEADERS, 4, 1, headerBlock(requestFields("/"))), ...frames]);
         for (let i = 0; i < bytes.length; i += size) peer.send(bytes.subarray(i, i + size));
+        await peer.settled();
+        peer.stream.isBlocked = false;
+        peer.stream.drain();
         await check(server, peer);
       }),
       { numRuns: 2000 },
