@@ -29,7 +29,7 @@ import {
   RaftLog,
 } from "../raft/mod.ts";
 import { DataDirectory } from "../storage/data_directory.ts";
-import { Wal } from "../storage/wal/mod.ts";
+import { Wal, type WalMetadata } from "../storage/wal/mod.ts";
 import { decodeRaftRequest } from "../wire/mod.ts";
 import type { MemberOptions } from "./options.ts";
 
@@ -75,6 +75,16 @@ async function initialize(options: MemberOptions, directory: DataDirectory): Pro
     clock: options.clock,
     log: options.log,
   });
+  return await beginCluster(options, directory, wal, { memberId, clusterId });
+}
+
+/** Writes the entry that every log begins with: this member's own. It is committed by being durable. */
+async function beginCluster(
+  options: MemberOptions,
+  directory: DataDirectory,
+  wal: Wal,
+  { memberId, clusterId }: WalMetadata,
+): Promise<Bootstrapped> {
   const member: Member = {
     id: memberId,
     name: options.name,
@@ -110,6 +120,8 @@ async function restart(
     clock: options.clock,
     log: options.log,
   }, replay);
+  // The process ended between creating the log and making its first entry durable: nothing was acknowledged yet.
+  if (opened.hardState.commit === 0) return await beginCluster(options, directory, opened.wal, opened.metadata);
   const { memberId, clusterId } = opened.metadata;
   for (const entry of opened.tail) replay.log.append(entry);
   const raft = makeRaft(options, memberId, replay.log, opened.hardState, replay.confState, opened.hardState.commit);

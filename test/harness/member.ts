@@ -206,9 +206,14 @@ export class TestStream<I extends DescMessage, O extends DescMessage> {
     this.call.write(toBinary(this.#input, create(this.#input, request)));
   }
 
-  /** The next message; undefined after the last. */
-  async next(): Promise<MessageShape<O> | undefined> {
-    const message = await this.#clock.run(this.call.receive());
+  /** The next message; undefined after the last. Turns the clock meanwhile. */
+  next(): Promise<MessageShape<O> | undefined> {
+    return this.#clock.run(this.receive());
+  }
+
+  /** The same, while somebody else turns the clock. */
+  async receive(): Promise<MessageShape<O> | undefined> {
+    const message = await this.call.receive();
     return message === undefined ? undefined : fromBinary(this.#output, wholeMessage(message));
   }
 }
