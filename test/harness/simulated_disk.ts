@@ -571,23 +571,31 @@ class SimulatedFile implements File {
 
 /** What a file holds when of each sector written and each change of size since the last sync `survives` decides. */
 function withChanges(inode: Inode, survives: () => boolean): Uint8Array {
-  let content: Uint8Array = inode.durable.slice();
+  let size = inode.durable.length;
+  let sizeMax = size;
+  for (const change of inode.changes) {
+    sizeMax = Math.max(sizeMax, change.kind === "resize" ? change.size : change.position + change.data.length);
+  }
+  const content = new Uint8Array(sizeMax);
+  content.set(inode.durable);
   for (const change of inode.changes) {
     if (change.kind === "resize") {
-      if (survives()) content = resized(content, change.size);
+      if (!survives()) continue;
+      content.fill(0, change.size);
+      size = change.size;
       continue;
     }
     const { position, data } = change;
     for (let start = 0; start < data.length;) {
       const end = Math.min(data.length, start + SECTOR_SIZE - (position + start) % SECTOR_SIZE);
       if (survives()) {
-        if (position + end > content.length) content = resized(content, position + end);
         content.set(data.subarray(start, end), position + start);
+        size = Math.max(size, position + end);
       }
       start = end;
     }
   }
-  return content;
+  return content.slice(0, size);
 }
 
 function resized(content: Uint8Array, size: number): Uint8Array {
