@@ -18,7 +18,8 @@ export function browserWatchService(watch: StreamMethod, clock: Clock): Method[]
     kind: "server_streaming",
     path: "/keelson.v1.Watch/Watch",
     handle: (call, request) => {
-      const { creates } = decodeMessage(WatchRequestSchema, request);
+      // A copy, as what is read of it outlives this call of the handler.
+      const { creates } = decodeMessage(WatchRequestSchema, request.slice());
       if (creates.length === 0) {
         throw new RpcError(Code.INVALID_ARGUMENT, "keelson: a watch needs at least one create request");
       }
