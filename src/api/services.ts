@@ -14,6 +14,7 @@ import { leaseService } from "./lease.ts";
 import { LocalServices } from "./local_client.ts";
 import { lockService } from "./lock.ts";
 import { maintenanceService } from "./maintenance.ts";
+import { withMetadataChecks } from "./metadata_checks.ts";
 import { reflectionService } from "./reflection.ts";
 import { withSlowCallWarning } from "./slow_calls.ts";
 import { watchService } from "./watch.ts";
@@ -53,5 +54,6 @@ export function services(member: Member, options: ServiceOptions): Method[] {
     ...browserWatchService(local.stream("/etcdserverpb.Watch/Watch"), options.clock),
     ...browserLeaseService(local.stream("/etcdserverpb.Lease/LeaseKeepAlive")),
   ];
-  return withSlowCallWarning(all, { clock: options.clock, log: options.log, warningMs: options.warningUnaryMs });
+  const checked = withMetadataChecks(all, member);
+  return withSlowCallWarning(checked, { clock: options.clock, log: options.log, warningMs: options.warningUnaryMs });
 }
