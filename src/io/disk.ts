@@ -42,7 +42,11 @@ export interface File {
   allocate(size: number): Promise<void>;
   truncate(size: number): Promise<void>;
   size(): Promise<number>;
-  /** Takes flock(LOCK_EX | LOCK_NB), held until `close`. False if another process (or another open of it) holds it. */
+  /**
+   * Takes the locks that etcd takes: flock(LOCK_EX | LOCK_NB) as on its database, and on Linux also that of the open file
+   * description, as on its log (neither sees the other; the file must be open for writing). Held until `close`. False if
+   * another process (or another open of it) holds one.
+   */
   tryLock(): Promise<boolean>;
   close(): Promise<void>;
 }

@@ -104,7 +104,12 @@ async function createDurably(disk: Disk, path: string): Promise<void> {
   const missing: string[] = [];
   let existing = path;
   for (; await disk.stat(existing) === undefined; existing = parentOf(existing)) missing.push(existing);
-  await disk.syncDirectory(parentOf(existing));
+  try {
+    await disk.syncDirectory(parentOf(existing));
+  } catch (error) {
+    // What this user cannot read was made by another, not by an earlier start.
+    if (!(error instanceof DiskError && error.code === "EACCES")) throw error;
+  }
   for (const directory of missing.reverse()) {
     await disk.makeDirectory(directory);
     await disk.syncDirectory(parentOf(directory));

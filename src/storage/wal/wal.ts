@@ -133,10 +133,15 @@ export class Wal {
     return names.some((name) => name.endsWith(".wal"));
   }
 
-  /** Creates a log in a directory that holds none; its parent exists. Rejects with DiskError. */
+  /**
+   * Creates a log; the parent of its directory exists. Rejects with WalError if the directory is there and not empty
+   * (etcd would remove what is in it), with DiskError if the disk fails.
+   */
   static async create(disk: Disk, options: WalCreateOptions): Promise<Wal> {
     const { directory, metadata, log } = options;
-    assert(!await Wal.exists(disk, directory), "a log is created where there is none");
+    if (await disk.stat(directory) !== undefined && (await disk.list(directory)).length > 0) {
+      throw new WalError(directory, 0, "files in the way of a new log", "remove them, or choose another directory");
+    }
     const temporary = `${directory}.tmp`;
     await disk.removeDirectory(temporary);
     await disk.makeDirectory(temporary);
@@ -152,7 +157,7 @@ export class Wal {
       writer.snapshot({ index: 0, term: 0, confState: undefined });
       await file.writeDurable(writer.bytes.subarray(0, writer.length), 0);
       await disk.syncDirectory(temporary);
-      // An empty directory may be there; renaming onto it is not portable.
+      // An empty directory may be there.
       await disk.removeDirectory(directory);
       await disk.rename(temporary, directory);
       await disk.syncDirectory(parentOf(directory));
@@ -173,7 +178,7 @@ export class Wal {
 
   /**
    * Locks and reads the log: `visitor` gets the committed entries behind `from`. Rejects with WalError if the log is
-   * locked, damaged or does not fit `from`, with DiskError if the disk fails.
+   * locked, damaged or does not fit `from`, or if the disk fails.
    */
   static async open(disk: Disk, options: WalOpenOptions, visitor: WalVisitor): Promise<OpenedWal> {
     const { directory, from } = options;
@@ -200,7 +205,8 @@ export class Wal {
       return { wal, metadata, hardState, tail, lastIndex, snapshots };
     } catch (error) {
       for (const { file } of segments) await file.close();
-      throw error;
+      if (!(error instanceof DiskError)) throw error;
+      throw new WalError(error.path, 0, `cannot open the log: ${error.message}`, adviceFor(error), { cause: error });
     }
   }
 
@@ -300,10 +306,6 @@ export class Wal {
     return this.#segments[this.#segments.length - 1];
   }
 
-  #pathOf(segment: Segment): string {
-    return `${this.#options.directory}/${segment.name.name}`;
-  }
-
   #begin(): void {
     assert(!this.#isBusy, "one append at a time");
     if (this.#failure !== undefined) throw this.#failure;
@@ -315,12 +317,9 @@ export class Wal {
       this.#failure ??= cause as Error;
       return cause;
     }
-    const advice = cause.code === "ENOSPC" || cause.code === "EDQUOT"
-      ? "make room and start again, nothing that was acknowledged is lost"
-      : "check the disk before starting again, nothing that was acknowledged is lost if it can still be read";
-    this.#failure = new WalError(this.#pathOf(this.#tail), this.#offset, `cannot append: ${cause.message}`, advice, {
-      cause,
-    });
+    const path = `${this.#options.directory}/${this.#tail.name.name}`;
+    const found = `cannot append: ${cause.message}`;
+    this.#failure = new WalError(path, this.#offset, found, adviceFor(cause), { cause });
     return this.#failure;
   }
 
@@ -370,7 +369,7 @@ export class Wal {
       next = await (this.#next = this.#allocateNext());
     }
     if (!(next instanceof DiskError)) return next;
-    if (next.code !== "ENOSPC" && next.code !== "EDQUOT") throw next;
+    if (!isFull(next)) throw next;
     this.#cutOffset = end + Math.ceil(this.#segmentSize / CUT_RETRY_FRACTION);
     return undefined;
   }
@@ -431,6 +430,16 @@ export class Wal {
       this.#options.log.warn("cannot remove a temporary WAL file", { "path": path, "error": String(error) });
     }
   }
+}
+
+function isFull(error: DiskError): boolean {
+  return error.code === "ENOSPC" || error.code === "EDQUOT";
+}
+
+function adviceFor(error: DiskError): string {
+  return isFull(error)
+    ? "make room and start again, nothing that was acknowledged is lost"
+    : "check the disk before starting again, nothing that was acknowledged is lost if it can still be read";
 }
 
 async function lock(file: File, path: string): Promise<void> {

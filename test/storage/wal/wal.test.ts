@@ -88,6 +88,14 @@ test("the committed entries come while the log is read, each once, and the rest 
   expect(opened.tail.map(({ index }) => index)).toEqual([98, 99, 100]);
 });
 
+test("a log is not created over the files of others", async () => {
+  const disk = new SimulatedDisk({ seed: 1 });
+  disk.place("wal/notes.txt", new Uint8Array(3));
+  const creating = Wal.create(disk, { ...options, metadata });
+  await expect(creating).rejects.toThrow("files in the way of a new log");
+  expect([...disk.contents().keys()]).toEqual(["wal/", "wal/notes.txt"]);
+});
+
 test("a second opening of a log is refused while the first lasts", async () => {
   const disk = new SimulatedDisk({ seed: 1 });
   const wal = await Wal.create(disk, { ...options, metadata });
