@@ -273,7 +273,11 @@ func (e *executor) drain(s *step) error {
 	if reply.message == nil {
 		return fmt.Errorf("the sentinel could not be put: %s", reply.summary())
 	}
-	revision := reply.message.(*pb.PutResponse).Header.Revision
+	return e.drainTo(s, reply.message.(*pb.PutResponse).Header.Revision)
+}
+
+// drainTo is drain up to a revision at which the sentinel key was put or deleted.
+func (e *executor) drainTo(s *step, revision int64) error {
 	e.drained = revision
 	for _, number := range e.openStreams() {
 		streams, _ := e.streamPair(number)
