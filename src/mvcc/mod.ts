@@ -19,7 +19,7 @@
  * Numbers: revisions, versions and row ids are safe integers; a client's int64 arrives clamped. Lease ids are exact
  * bigints, 0n for none.
  *
- * Read: types, record, slab, history, key_index, state, write_transaction, range_job (row_sort), compaction
+ * Read: types, record, slab, history, key_index, state, write_transaction, range_job (row_sort, page_counts), compaction
  * (revision_hash), hash_job, pin, store.
  */
 export * from "./types.ts";
