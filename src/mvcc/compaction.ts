@@ -93,7 +93,7 @@ export class CompactionJob {
           const row = chunk.rowAt(position);
           if (ends === Infinity) {
             this.#removeKey(row);
-            left -= 4;
+            left -= 5;
           }
           history.remove(chunk, position);
           this.removedCount++;

@@ -423,7 +423,7 @@ export class RangeJob {
         if (row >= end) break;
         const flags = chunk.flagsAt(position);
         if ((flags & (CREATE | TOMBSTONE)) !== 0) {
-          left -= 4;
+          left--;
           if (this.#isInRange(row)) this.count += (flags & TOMBSTONE) !== 0 ? 1 : -1;
         }
         left -= 0.05;

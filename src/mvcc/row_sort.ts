@@ -38,14 +38,15 @@ export class RowSort {
     );
   }
 
-  /** Works for about `budget` comparisons; returns whether the order is found. */
+  /** Works for about `budget` units; returns whether the order is found. */
   step(budget: number): boolean {
     let left = budget;
     for (; this.#prepared < this.#numbers.length; this.#prepared++) {
       if (left-- <= 0) return false;
       this.#numbers[this.#prepared] = this.#numberOf(this.#rows[this.#prepared]);
     }
-    return this.#sort.step(Math.max(left, 1));
+    // A comparison of values reads two slabs, one of numbers is sixteen times cheaper.
+    return this.#sort.step(Math.max(left, 1) * (this.#target === SORT_BY_VALUE ? 1 : 16));
   }
 
   /** The rows in order, once it is found. */

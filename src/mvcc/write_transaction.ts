@@ -157,7 +157,7 @@ export class DeleteJob {
     this.endRow = this.firstRow;
   }
 
-  /** Goes on for about `budget` units: an entry visited is one, a tombstone written four. True when done. */
+  /** Goes on for about `budget` units: an entry visited is one, a tombstone written two more. True when done. */
   step(budget: number): boolean {
     if (this.#isDone) return true;
     assert(this.#state.history.nextRow === this.endRow, "nothing else is written while a range is deleted");
@@ -199,7 +199,7 @@ export class DeleteJob {
         if (visited < 0) continue;
         leaf.rows[slot] = -this.#writeTombstone(visited);
         deleted++;
-        left -= 4;
+        left -= 2;
       }
       if (deleted > 0) index.addLive(-deleted);
       if (slot === stop && leaf === endLeaf) return true;
