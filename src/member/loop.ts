@@ -56,6 +56,7 @@ export class Loop {
   readonly #parts: LoopParts;
   #isScheduled = false;
   #isStopped = false;
+  #hasFailed = false;
 
   #next: Append = newAppend();
   #isAppending = false;
@@ -78,6 +79,11 @@ export class Loop {
   /** An entry is half applied: the head must not be read, the revisions below it may. */
   get isApplying(): boolean {
     return this.#running !== undefined;
+  }
+
+  /** No more turns are taken: it was stopped, or has failed. */
+  get isStopped(): boolean {
+    return this.#isStopped;
   }
 
   /** The longest turn so far, in milliseconds. */
@@ -128,7 +134,8 @@ export class Loop {
       this.#startAppend();
       this.#apply();
       const isBehind = this.#parts.serveWatchers();
-      if (!this.#isTimeUp() || this.#running === undefined) this.jobs.run(this.#isTimeUp);
+      // At least a step, however long an entry takes: who reads below it does not wait for it.
+      this.jobs.run(this.#isTimeUp);
       if (isBehind || this.jobs.hasWork || this.#hasCommitted || this.#running !== undefined || raft.hasReady) {
         this.wake();
       }
@@ -140,6 +147,12 @@ export class Loop {
   }
 
   readonly #isTimeUp = (): boolean => this.#parts.clock.monotonicMs() - this.#turnStartMs > TURN_MS_MAX;
+
+  /** Entries leave half of a turn to the jobs, if there are any. */
+  #isApplyTimeUp(): boolean {
+    const shareMs = this.jobs.hasWork ? TURN_MS_MAX / 2 : TURN_MS_MAX;
+    return this.#parts.clock.monotonicMs() - this.#turnStartMs > shareMs;
+  }
 
   get #hasCommitted(): boolean {
     return this.#committedNext < this.#committed.length;
@@ -179,7 +192,7 @@ export class Loop {
     this.#isAppending = true;
     this.#parts.wal.append(append.hardState, append.entries, append.mustSync).then(
       () => this.#onAppended(append),
-      (error) => this.#fail(error as Error),
+      (error) => this.#onAppendFailed(error as Error),
     );
   }
 
@@ -187,8 +200,18 @@ export class Loop {
     this.#isAppending = false;
     this.#idle?.();
     if (this.#isStopped) return;
-    for (const message of append.responses) this.#parts.raft.step(message);
+    try {
+      for (const message of append.responses) this.#parts.raft.step(message);
+    } catch (error) {
+      return this.#fail(error as Error);
+    }
     this.#turn();
+  }
+
+  #onAppendFailed(error: Error): void {
+    this.#isAppending = false;
+    this.#idle?.();
+    this.#fail(error);
   }
 
   #apply(): void {
@@ -200,7 +223,7 @@ export class Loop {
         this.#applyEntry(this.#committed[this.#committedNext++]);
       }
       // Reading the clock costs as much as a small entry does.
-      if (count % ENTRIES_PER_CLOCK_READING === 0 && this.#isTimeUp()) break;
+      if (count % ENTRIES_PER_CLOCK_READING === 0 && this.#isApplyTimeUp()) break;
     }
     this.#compactLog();
   }
@@ -217,7 +240,7 @@ export class Loop {
         for (const callback of callbacks) callback();
         return true;
       }
-      if (this.#isTimeUp()) return false;
+      if (this.#isApplyTimeUp()) return false;
     }
   }
 
@@ -263,10 +286,11 @@ export class Loop {
     }
   }
 
+  /** Ends the loop for good; the reason is told once. */
   #fail(error: Error): void {
+    if (this.#hasFailed) return;
+    this.#hasFailed = true;
     this.#isStopped = true;
-    this.#isAppending = false;
-    this.#idle?.();
     this.#parts.onFatal(error);
   }
 }

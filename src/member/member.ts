@@ -8,6 +8,7 @@ import {
   ClusterMemberAttrSetRequestSchema,
   ClusterVersionSetRequestSchema,
 } from "../gen/membershippb/membership_pb.ts";
+import type { Timer } from "../io/clock.ts";
 import { Keyspace } from "../keyspace/mod.ts";
 import { idText, Membership } from "../membership/mod.ts";
 import type { CompactionJob } from "../mvcc/mod.ts";
@@ -54,6 +55,8 @@ export class Member {
   readonly #loop: Loop;
   readonly #duties: Duties;
   readonly #compactions = new Map<CompactionJob, PacedCompaction>();
+  #ticks: Timer | undefined;
+  #onFailure: (reason: Error) => void = () => {};
 
   private constructor(
     options: MemberOptions,
@@ -112,7 +115,7 @@ export class Member {
     const applier = new Applier(keyspace, membership);
     const bootstrapped = await bootstrap(options, applier, membership);
     const member = new Member(options, bootstrapped, applier, keyspace, membership);
-    await member.#takeUpWork();
+    await member.#begin();
     return member;
   }
 
@@ -226,6 +229,7 @@ export class Member {
 
   /** Fails what is pending, finishes the append in flight and closes the files. */
   async stop(): Promise<void> {
+    this.#ticks?.cancel();
     this.#duties.stop();
     await this.#loop.stop();
     this.#proposals.stop();
@@ -234,10 +238,22 @@ export class Member {
     await this.#bootstrapped.directory.close();
   }
 
+  /** Whoever starts a member has nothing yet that could tell it of a failure: until then the start itself fails. */
+  async #begin(): Promise<void> {
+    const failure = new Promise<never>((_, reject) => this.#onFailure = reject);
+    try {
+      await Promise.race([this.#takeUpWork(), failure]);
+    } catch (error) {
+      // What closing may find wrong besides is not worth more than the reason.
+      await this.stop().catch(() => {});
+      throw error;
+    }
+  }
+
   async #takeUpWork(): Promise<void> {
     const { raft } = this.#bootstrapped;
     const { clock, tickMs, log } = this.#options;
-    clock.every(tickMs, () => {
+    this.#ticks = clock.every(tickMs, () => {
       this.#loop.tick();
       const now = clock.monotonicMs();
       this.keyspace.watchHub.tick(now);
@@ -247,12 +263,13 @@ export class Member {
     // Entry 1 brings the configuration in which this member may campaign; nobody else could win.
     this.#loop.wake();
     log.info("started as single-node; fast-forwarding election ticks", { "local-member-id": idText(this.id) });
-    while (!raft.confState.voters.includes(this.id)) await this.#nextTurn();
+    while (!raft.confState.voters.includes(this.id) && !this.#loop.isStopped) await this.#nextTurn();
     raft.campaign();
     this.#loop.wake();
     await new Promise<void>((resolve) => this.linearizableRead(() => resolve()));
     await this.#publish();
     this.#duties.start();
+    this.#onFailure = this.#options.onFatal;
   }
 
   #nextTurn(): Promise<void> {
@@ -349,7 +366,8 @@ export class Member {
 
   #fail(reason: Error): void {
     // Nothing is settled: whether what is pending reached the disk is not known, and the process ends.
+    this.#ticks?.cancel();
     this.#duties.stop();
-    this.#options.onFatal(reason);
+    this.#onFailure(reason);
   }
 }

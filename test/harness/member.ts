@@ -53,8 +53,9 @@ export class TestMember {
   readonly clock: SimulatedClock;
   /** What responses hold in memory. */
   readonly budget: Budget;
-  /** Why the member could not go on, once per report. */
+  /** Why the member could not go on, once per report; and the first of them. */
   readonly fatal: Error[];
+  readonly failure: Promise<Error>;
 
   private constructor(
     member: Member,
@@ -63,6 +64,7 @@ export class TestMember {
     clock: SimulatedClock,
     budget: Budget,
     fatal: Error[],
+    failure: Promise<Error>,
   ) {
     this.member = member;
     this.methods = new Map(methods.map((method) => [method.path, method]));
@@ -70,6 +72,7 @@ export class TestMember {
     this.clock = clock;
     this.budget = budget;
     this.fatal = fatal;
+    this.failure = failure;
   }
 
   /** Starts a member without turning the clock: for disks that may fail. */
@@ -77,6 +80,7 @@ export class TestMember {
     const { seed = 1, clock = new SimulatedClock() } = options;
     const disk = options.disk ?? new SimulatedDisk({ seed });
     const fatal: Error[] = [];
+    const { promise: failure, resolve: onFailure } = Promise.withResolvers<Error>();
     const member = await Member.start({
       disk,
       clock,
@@ -97,7 +101,10 @@ export class TestMember {
       compactionBatchLimit: 0,
       compactionSleepMs: 0,
       warningApplyMs: 100,
-      onFatal: (reason) => fatal.push(reason),
+      onFatal: (reason) => {
+        fatal.push(reason);
+        onFailure(reason);
+      },
       ...options.member,
     });
     const budget = new Budget(options.budget);
@@ -110,7 +117,7 @@ export class TestMember {
       log: silentLogger,
       warningUnaryMs: 300,
     });
-    return new TestMember(member, methods, disk, clock, budget, fatal);
+    return new TestMember(member, methods, disk, clock, budget, fatal, failure);
   }
 
   static start(options: TestMemberOptions = {}): Promise<TestMember> {

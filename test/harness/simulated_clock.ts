@@ -52,6 +52,11 @@ export class SimulatedClock implements Clock {
     this.#deferred.push(callback);
   }
 
+  /** The time, without the cost of reading it. */
+  get nowMs(): number {
+    return this.#nowMs;
+  }
+
   get timerCount(): number {
     return this.#due.length;
   }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { seeds } from "../harness/seeds.ts";
 import type { Operation } from "../harness/simulated_disk.ts";
 import { type End, type LifetimesResult, type Phase, runLifetimes } from "./lifetimes.ts";
 
@@ -6,7 +7,7 @@ const TIMEOUT_MS = 120_000;
 
 const AFTER_ALL: End = { operation: Infinity, fault: "crash-after", kind: "power loss" };
 
-test.each([1, 2, 3])(
+test.each(seeds([1, 2, 3]))(
   "what was acknowledged is there after an end at any operation of the disk (seed %d)",
   async (seed) => {
     const whole = await runLifetimes({ seed, firstEnd: AFTER_ALL });

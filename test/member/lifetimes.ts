@@ -40,7 +40,8 @@ export type Phase = "first start" | "restart" | "run";
 export interface End {
   /** Number of the disk's operation; Infinity: after all of the load. */
   readonly operation: number;
-  readonly fault: "crash-before" | "crash-after";
+  /** A failed operation ends the lifetime only if the member gives up. */
+  readonly fault: "crash-before" | "crash-after" | { readonly fail: string };
   readonly kind: "kill" | "power loss";
 }
 
@@ -51,6 +52,8 @@ export interface LifetimesOptions {
   readonly skipSync?: (operation: Operation, phase: Phase) => boolean;
   /** How many lifetimes before the last recovery. Default: 3. */
   readonly lifetimeCount?: number;
+  /** Bytes that the disk has room for in the first lifetime. Default: no end. */
+  readonly capacity?: number;
 }
 
 export interface LifetimesResult {
@@ -59,6 +62,10 @@ export interface LifetimesResult {
   /** Disk operations of the first lifetime. */
   readonly operationCount: number;
   readonly acknowledgedCount: number;
+  /** Why the member of the first lifetime gave up, or did not start. */
+  readonly failure: Error | undefined;
+  /** What the disk of the first lifetime did. */
+  readonly trace: readonly string[];
 }
 
 /** An operation of a client that goes through the log. */
@@ -220,20 +227,24 @@ export async function runLifetimes(options: LifetimesOptions): Promise<Lifetimes
     };
   };
   let disk = new SimulatedDisk(diskOptions());
-  let operationCount = 0;
+  disk.capacity = options.capacity ?? Infinity;
+  const first = disk;
+  let failure: Error | undefined;
   for (let lifetime = 0;; lifetime++) {
     const isLast = lifetime === lifetimeCount;
     phase = lifetime === 0 ? "first start" : "restart";
     const life = live(disk, clock, model, random, isLast, () => phase = "run");
+    const mayFail = lifetime === 0 && (options.capacity !== undefined || typeof end.fault === "object");
     let violation: string | undefined;
     try {
       await clock.run(Promise.race([disk.crashed, life]));
     } catch (error) {
-      violation = String(error);
+      if (mayFail && !(error instanceof Violation)) failure = error as Error;
+      else violation = String(error);
     }
-    if (lifetime === 0) operationCount = disk.operationCount;
     if (violation !== undefined || isLast) {
-      return { violation, operationCount, acknowledgedCount: model.acknowledgedCount };
+      const { operationCount, trace } = first;
+      return { violation, operationCount, acknowledgedCount: model.acknowledgedCount, failure, trace };
     }
     const { kind } = end;
     end = {
@@ -269,11 +280,23 @@ async function live(
     }
     for (let turns = random.below(6); turns > 0; turns--) await new Promise<void>((resolve) => clock.defer(resolve));
   }
-  await Promise.all(calls);
-  require(server.fatal.length === 0, () => `the member gave up: ${server.fatal[0]}`);
+  const all = Promise.all(calls);
+  await Promise.race([all, server.failure]);
+  if (server.fatal.length > 0) return await giveUp(server, all, clock);
   const state = describeState(server.member.keyspace);
   const expected = model.submitted.at(-1)?.state ?? model.initialState;
   require(withoutHash(state) === withoutHash(expected), () => `holds\n${state}\nnot\n${expected}`);
+}
+
+/** After a failure nothing more may be acknowledged, whatever time passes. Throws the failure. */
+async function giveUp(server: TestMember, calls: Promise<unknown>, clock: SimulatedClock): Promise<never> {
+  let isAnswered = false;
+  const late = server.startCall(KV.method.put, { key: keyOf(0) }).response;
+  for (const promise of [calls, late]) promise.then(() => isAnswered = true, () => isAnswered = true);
+  for (let turns = 0; turns < 20; turns++) await new Promise<void>((resolve) => clock.defer(resolve));
+  require(!isAnswered, () => "a call was answered after the member had given up");
+  require(server.fatal.length === 1, () => `the member gave up ${server.fatal.length} times`);
+  throw server.fatal[0];
 }
 
 /** A running member answers HashKV at a compacted revision from what it computed then; a restarted one forgot. */
