@@ -12,7 +12,8 @@ test.each(seeds([1, 2, 3]))(
   async (seed) => {
     const whole = await runLifetimes({ seed, firstEnd: AFTER_ALL });
     expect(whole.violation).toBeUndefined();
-    expect(whole.acknowledgedCount).toBeGreaterThan(20);
+    // Some workloads are short; none may be empty.
+    expect(whole.acknowledgedCount).toBeGreaterThan(5);
     for (let operation = 1; operation <= whole.operationCount; operation++) {
       for (const kind of ["kill", "power loss"] as const) {
         const fault = (operation + seed) % 2 === 0 ? "crash-before" : "crash-after";

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { seeds } from "../../harness/seeds.ts";
 import type { Operation } from "../../harness/simulated_disk.ts";
 import { type End, FAULTS, type Phase, runLifetimes } from "./lifetimes.ts";
 
@@ -22,7 +23,7 @@ async function searchViolation(seed: number, skipSync?: SkipSync): Promise<strin
   return undefined;
 }
 
-const SEEDS = [1, 2, 3, 4, 5, 6];
+const SEEDS = seeds([1, 2, 3, 4, 5, 6]);
 
 test.each(SEEDS)("whatever was acknowledged is there after an end at any operation (seed %d)", async (seed) => {
   expect(await searchViolation(seed)).toBeUndefined();
