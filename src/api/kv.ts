@@ -129,9 +129,13 @@ function startRange(member: Member, { budget }: KvOptions, call: UnaryCall, requ
 }
 
 /** Opens a range at the revision asked for, or at the newest complete one. */
-function openRange(member: Member, query: RangeQuery): ReturnType<Member["keyspace"]["store"]["openRange"]> {
+function openRange(
+  member: Member,
+  query: RangeQuery,
+  withCount = true,
+): ReturnType<Member["keyspace"]["store"]["openRange"]> {
   const revision = query.revision <= 0 ? member.headRevision : query.revision;
-  return member.keyspace.store.openRange(revision === query.revision ? query : { ...query, revision });
+  return member.keyspace.store.openRange(revision === query.revision ? query : { ...query, revision }, withCount);
 }
 
 /**
@@ -231,7 +235,8 @@ class RangeStream {
     onAbandoned?: () => void,
   ): void {
     const revision = this.#request.revision > 0 ? this.#request.revision : this.#headerRevision;
-    const job = openRange(this.#member, { ...this.#request, key, limit, countOnly, revision });
+    // The chunks are counted as they are sent; only what a limit leaves out is counted by the store.
+    const job = openRange(this.#member, { ...this.#request, key, limit, countOnly, revision }, countOnly);
     if (typeof job === "string") {
       onAbandoned?.();
       return fail(this.#call, job === "compacted" ? ApiError.COMPACTED : ApiError.FUTURE_REVISION);
