@@ -220,3 +220,11 @@ export const BROWSER_WATCH_HEARTBEAT_MS = 12_000;
 export const BROWSER_WATCH_PROGRESS_MS = 9000;
 /** ... and between looks at the clock. */
 export const BROWSER_WATCH_TICK_MS = 1000;
+/** Text of a large JSON answer that is made in one step, and the bytes of it read at once; the next step follows when the client has taken it. */
+export const JSON_PIECE_SIZE = 64 * 1024;
+/** Answers of Connect and the gateway above this are converted and sent piece by piece, below it whole. */
+export const WHOLE_ANSWER_SIZE_MAX = 256 * 1024;
+/** What an answer that is sent in pieces counts against the buffered bytes. */
+export const PIECED_ANSWER_COST = 4 * JSON_PIECE_SIZE;
+/** Milliseconds without the client taking anything of such an answer, after which it is given up and its rows are released. */
+export const PIECED_ANSWER_STALL_MS = 5 * 60 * 1000;

@@ -1,7 +1,6 @@
 /** What the gateway answers when there is no message to answer with. */
 
 import { Code, RpcError } from "../../io/rpc.ts";
-import { quoted } from "./json_writer.ts";
 
 /** HTTP statuses of gRPC codes, by code. */
 const HTTP_STATUS = [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401];
@@ -14,7 +13,7 @@ export function httpStatusOf(code: Code): number {
 
 /** `{"code":5,"message":"Not Found"}`: a google.rpc.Status. Its details are left out, as etcd has none. */
 export function statusJson(status: RpcError): string {
-  const message = status.message === "" ? "" : `,"message":${quoted(status.message)}`;
+  const message = status.message === "" ? "" : `,"message":${JSON.stringify(status.message)}`;
   return `{"code":${status.code}${message}}`;
 }
 

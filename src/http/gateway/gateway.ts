@@ -1,8 +1,8 @@
 /** The calls of the JSON gateway: a fetch request to a method and back. */
 
 import { create, type DescMethod, type DescService, type Message, toBinary } from "@bufbuild/protobuf";
-import { CONNECT_COPIES, GATEWAY_BODY_SIZE_MAX } from "../../base/limits.ts";
-import { Code, type MemoryBudget, type Method, RpcError } from "../../io/rpc.ts";
+import { CONNECT_COPIES, GATEWAY_BODY_SIZE_MAX, PIECED_ANSWER_COST, WHOLE_ANSWER_SIZE_MAX } from "../../base/limits.ts";
+import { Code, type MemoryBudget, type MessageBody, type Method, RpcError } from "../../io/rpc.ts";
 import {
   type LocalCallOptions,
   type LocalMessage,
@@ -14,11 +14,10 @@ import {
   type UnaryMethod,
   wholeMessage,
 } from "../../io/rpc_local.ts";
-import { Reservation } from "../../rpc/connect/mod.ts";
+import { answerStream, encoded, jsonPieces, messageToJson, Reservation } from "../../rpc/connect/mod.ts";
 import { errorResponse, httpStatusOf, JSON_TYPE, METHOD_NOT_ALLOWED, NOT_FOUND, statusJson } from "./answers.ts";
 import { JsonMessageError, messageFromJson } from "./json_reader.ts";
 import { JsonSyntaxError, JsonValues } from "./json_values.ts";
-import { messageToJson } from "./json_writer.ts";
 import { type GatewayContext, gatewayContext } from "./metadata.ts";
 import { GATEWAY_ROUTES } from "./routes.ts";
 
@@ -103,7 +102,11 @@ async function unary(
   const unlink = cancelWith(call, request.signal, context.timeoutMs, undefined);
   const reservation = new Reservation(options.budget);
   try {
-    const text = hold(reservation, await call.response, (answer) => messageToJson(descriptor.output, answer));
+    const answer = await call.response;
+    if (!(answer instanceof Uint8Array) && answer.size > WHOLE_ANSWER_SIZE_MAX) {
+      return largeResponse(descriptor, answer, reservation);
+    }
+    const text = hold(reservation, answer, (bytes) => messageToJson(descriptor.output, bytes, "proto"));
     return bodyResponse(new TextEncoder().encode(text), reservation);
   } catch (reason) {
     reservation.end();
@@ -137,7 +140,7 @@ async function stream(
   let held = 0;
   const line = (message: LocalMessage): Uint8Array => {
     const size = CONNECT_COPIES * (message instanceof Uint8Array ? message.length : message.size);
-    const text = hold(reservation, message, (bytes) => messageToJson(descriptor.output, bytes));
+    const text = hold(reservation, message, (bytes) => messageToJson(descriptor.output, bytes, "proto"));
     held += size;
     return encoder.encode(`{"result":${htmlEscaped(text)}}\n`);
   };
@@ -254,27 +257,25 @@ function hold(reservation: Reservation, message: LocalMessage, convert: (bytes: 
   throw TOO_MANY_BYTES;
 }
 
+const ANSWER_HEADERS = { "content-type": JSON_TYPE, "grpc-metadata-content-type": "application/grpc" };
+
 /** A body that holds its reservation until the client has taken it. */
 function bodyResponse(bytes: Uint8Array, reservation: Reservation): Response {
-  let offset = 0;
-  const body = new ReadableStream<Uint8Array>({
-    pull(controller) {
-      const end = Math.min(offset + 65_536, bytes.length);
-      controller.enqueue(bytes.subarray(offset, end));
-      offset = end;
-      if (offset < bytes.length) return;
-      reservation.end();
-      controller.close();
-    },
-    cancel: () => reservation.end(),
-  }, { highWaterMark: 0 });
-  return new Response(body, {
-    headers: {
-      "content-type": JSON_TYPE,
-      "grpc-metadata-content-type": "application/grpc",
-      "content-length": String(bytes.length),
-    },
+  const stream = answerStream([bytes].values(), () => reservation.end());
+  return new Response(stream, { headers: { ...ANSWER_HEADERS, "content-length": String(bytes.length) } });
+}
+
+/** An answer that is read, converted and sent as the client takes it. */
+function largeResponse(descriptor: DescMethod, body: MessageBody, reservation: Reservation): Response {
+  if (!reservation.tryHold(PIECED_ANSWER_COST)) {
+    body.close();
+    throw TOO_MANY_BYTES;
+  }
+  const stream = answerStream(encoded(jsonPieces(descriptor.output, body, "proto")), () => {
+    body.close();
+    reservation.end();
   });
+  return new Response(stream, { headers: ANSWER_HEADERS });
 }
 
 function callOptions(context: GatewayContext, peer: string): LocalCallOptions {

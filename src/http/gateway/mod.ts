@@ -9,7 +9,7 @@
  * 3. A client that goes away cancels its call.
  *
  * Files, in reading order: `routes`, `metadata`, `json_values` (bytes to JSON values), `json_reader` (JSON to message),
- * `json_writer` (message to JSON), `answers` (statuses and errors), `gateway` (the calls), `websocket` (the same over RFC 6455).
+ * `answers` (statuses and errors), `gateway` (the calls), `websocket` (the same over RFC 6455).
  */
 
 export { createGateway, type Gateway, type GatewayOptions } from "./gateway.ts";

@@ -1,10 +1,10 @@
 /** One `Method` as an implementation for the Connect router. */
 
-import { type DescMethod, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMethod, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
 import { Code as ConnectCode, ConnectError, type HandlerContext } from "@connectrpc/connect";
-import { CONNECT_COPIES } from "../../base/limits.ts";
+import { CONNECT_COPIES, PIECED_ANSWER_COST, WHOLE_ANSWER_SIZE_MAX } from "../../base/limits.ts";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
-import { Code, type Metadata, type Method, RpcError } from "../../io/rpc.ts";
+import { Code, type MessageBody, type Metadata, type Method, RpcError } from "../../io/rpc.ts";
 import {
   type LocalCallOptions,
   type LocalMessage,
@@ -22,6 +22,8 @@ export interface CallInfo {
   readonly reservation: Reservation;
   /** Ends streams; unary calls are answered all the same. */
   readonly stopSignal: AbortSignal;
+  /** Set to a large answer that goes round the library: what the library sends is then an empty message in its place. */
+  largeAnswer: MessageBody | undefined;
 }
 
 /** A function of the shape that Connect wants for this kind of method. */
@@ -39,6 +41,14 @@ export function implementationOf(
       const unlink = cancelWith(context.signal, call);
       try {
         const message = await call.response;
+        if (!(message instanceof Uint8Array) && goesInPieces(message, context)) {
+          if (!info.reservation.tryHold(PIECED_ANSWER_COST)) {
+            message.close();
+            throw tooManyBytes();
+          }
+          info.largeAnswer = message;
+          return create(output);
+        }
         hold(info.reservation, message);
         return fromBinary(output, wholeMessage(message));
       } catch (reason) {
@@ -73,6 +83,12 @@ export function implementationOf(
     for await (const message of responses(call, context, info, output)) return message;
     throw new ConnectError("the method ended without an answer", ConnectCode.Internal);
   };
+}
+
+/** JSON in gRPC-Web is framed with its size in front, so it has to be whole. */
+function goesInPieces(message: MessageBody, context: HandlerContext): boolean {
+  const type = context.requestHeader.get("content-type") ?? "";
+  return message.size > WHOLE_ANSWER_SIZE_MAX && !type.startsWith("application/grpc-web+json");
 }
 
 async function forward(
@@ -125,7 +141,11 @@ function hold(reservation: Reservation, message: LocalMessage): number {
   const size = CONNECT_COPIES * (isWhole ? message.length : message.size);
   if (reservation.tryHold(size)) return size;
   if (!isWhole) message.close();
-  throw new RpcError(
+  throw tooManyBytes();
+}
+
+function tooManyBytes(): RpcError {
+  return new RpcError(
     Code.RESOURCE_EXHAUSTED,
     "keelson: too many bytes are buffered for responses, try again or ask for less",
   );

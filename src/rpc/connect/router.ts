@@ -6,6 +6,7 @@ import type { UniversalHandler, UniversalServerRequest, UniversalServerResponse 
 import { compressionGzip } from "@connectrpc/connect-node";
 import type { MemoryBudget, Method } from "../../io/rpc.ts";
 import { type CallInfo, implementationOf } from "./adapter.ts";
+import { largeResponse } from "./large_answer.ts";
 import { Reservation } from "./reservation.ts";
 
 export interface ConnectDoorOptions {
@@ -37,6 +38,7 @@ const NO_CALL: CallInfo = {
   peer: "",
   reservation: new Reservation({ tryReserve: () => false, release: () => {} }),
   stopSignal: AbortSignal.abort(),
+  largeAnswer: undefined,
 };
 const CALL_INFO = createContextKey<CallInfo>(NO_CALL, { description: "peer and budget of a call" });
 
@@ -67,11 +69,8 @@ export function createConnectDoor(options: ConnectDoorOptions): ConnectDoor {
     has: (path) => handlers.has(path),
     async handle(path, request, info) {
       const reservation = new Reservation(options.budget);
-      const contextValues = createContextValues().set(CALL_INFO, {
-        peer: info.peer,
-        reservation,
-        stopSignal: options.stopSignal,
-      });
+      const call: CallInfo = { peer: info.peer, reservation, stopSignal: options.stopSignal, largeAnswer: undefined };
+      const contextValues = createContextValues().set(CALL_INFO, call);
       const universal: UniversalServerRequest = {
         httpVersion: info.httpVersion,
         method: request.method,
@@ -82,7 +81,11 @@ export function createConnectDoor(options: ConnectDoorOptions): ConnectDoor {
         contextValues,
       };
       try {
-        return responseOf(await handlers.get(path)!(universal), reservation);
+        const handler = handlers.get(path)!;
+        const answer = await handler(universal);
+        return call.largeAnswer === undefined
+          ? responseOf(answer, reservation)
+          : await largeResponse(handler.method.output, answer, call.largeAnswer, reservation);
       } catch (reason) {
         reservation.end();
         throw reason;

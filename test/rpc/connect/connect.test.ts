@@ -88,11 +88,11 @@ function bodyOf(message: Uint8Array): MessageBody & { closed: number } {
   };
 }
 
-function rangeResponse(size: number): Uint8Array {
-  return toBinary(
-    RangeResponseSchema,
-    create(RangeResponseSchema, { kvs: [{ value: new Uint8Array(size) }], count: 1n }),
-  );
+/** `count` keys with revisions from 0 on. */
+function rangeResponse(count: number, valueSize: number): Uint8Array {
+  const value = new Uint8Array(valueSize);
+  const kvs = Array.from({ length: count }, (_, i) => ({ value, modRevision: BigInt(i) }));
+  return toBinary(RangeResponseSchema, create(RangeResponseSchema, { kvs, count: BigInt(count) }));
 }
 
 for (const protocol of ["Connect with JSON", "Connect with protobuf", "gRPC-Web", "Connect on HTTP/2"]) {
@@ -211,16 +211,30 @@ for (const protocol of ["Connect with JSON", "Connect with protobuf", "gRPC-Web"
       expect(cause!.code).toBe(Code.CANCELED);
     });
 
-    test("a large answer is read out and closed, unless too much is held already", async () => {
-      const body = bodyOf(rangeResponse(1_000_000));
+    test("an answer larger than all that may be buffered is sent as it is read, and closed", async () => {
+      const count = 60_000;
+      const body = bodyOf(rangeResponse(count, 256));
+      expect(body.size).toBeGreaterThan(3 * BUDGET);
       onRange = (call) => call.replyBody(body);
-      const { kvs } = await kv().range({});
-      expect([kvs[0].value.length, body.closed]).toEqual([1_000_000, 1]);
-      const huge = bodyOf(rangeResponse(2_000_000));
-      onRange = (call) => call.replyBody(huge);
-      const error = await errorOf(kv().range({}));
-      expect([error.code, huge.closed]).toEqual([ConnectCode.ResourceExhausted, 1]);
-      await until(() => server.budget.used < 100_000);
+      const response = await kv().range({});
+      expect([response.count, response.kvs.length, body.closed]).toEqual([BigInt(count), count, 1]);
+      expect(response.kvs.every(({ modRevision, value }, i) => modRevision === BigInt(i) && value.length === 256)).toBe(
+        true,
+      );
+      await until(() => server.budget.used === 0);
+      expect(server.budget.peak).toBeLessThan(BUDGET);
+    });
+
+    test("a large answer is refused where too much is buffered already", async () => {
+      server.budget.reserve(BUDGET - 10_000);
+      try {
+        const body = bodyOf(rangeResponse(1, 1_000_000));
+        onRange = (call) => call.replyBody(body);
+        const error = await errorOf(kv().range({}));
+        expect([error.code, body.closed]).toEqual([ConnectCode.ResourceExhausted, 1]);
+      } finally {
+        server.budget.release(BUDGET - 10_000);
+      }
     });
 
     test("a request that is too large is refused", async () => {
@@ -229,6 +243,19 @@ for (const protocol of ["Connect with JSON", "Connect with protobuf", "gRPC-Web"
     });
   });
 }
+
+test("a client that leaves in the middle of a large answer lets go of it", async () => {
+  const body = bodyOf(rangeResponse(200_000, 256));
+  onRange = (call) => call.replyBody(body);
+  const connection = new RawConnection(server.port);
+  connection.send("POST /v3/kv/range HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+  await connection.until((text) => text.length > 0);
+  connection.socket.pause();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(body.closed).toBe(0);
+  connection.socket.destroy();
+  await until(() => body.closed === 1);
+});
 
 test("fields that no definition names survive in both directions", async () => {
   // Field 1 (key) "k", and field 1000, a varint of 7.
