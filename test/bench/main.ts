@@ -7,6 +7,7 @@
  * The subject is dist/keelson (`npm run build`). fsync is on for both. Needs Go, and Linux for the processes' figures.
  */
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { etcdCommand, Server, type ServerKind } from "../interop/process.ts";
@@ -62,10 +63,19 @@ async function main(): Promise<number> {
   printTable(measured, scale, wanted);
   mkdirSync(OUTPUT_DIRECTORY, { recursive: true });
   const path = join(OUTPUT_DIRECTORY, `${new Date().toISOString().replaceAll(":", "-")}.json`);
-  writeFileSync(path, JSON.stringify({ subject: flags.subject, smoke: flags.smoke, scale, measured }, undefined, 2));
+  writeFileSync(
+    path,
+    JSON.stringify({ machine: machine(), subject: flags.subject, smoke: flags.smoke, scale, measured }, undefined, 2),
+  );
   console.log(`all figures: ${path}`);
   if (flags.smoke) console.log("a smoke run is too short to be quoted, and its store too small for the bars on pages");
   return Number(process.exitCode ?? 0);
+}
+
+/** Figures mean nothing without it. */
+function machine() {
+  const processors = cpus();
+  return { processor: processors[0]?.model, count: processors.length, memory: totalmem(), kernel: release() };
 }
 
 async function runGroup(

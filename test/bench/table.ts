@@ -21,7 +21,7 @@ export function printTable(measured: Measured, scale: Scale, wanted: (row: strin
       const verdict = judge(definition.bar, etcd, subject);
       if (verdict === "reached") reached++;
       if (verdict === "FALLS SHORT") missed++;
-      const ratio = etcd !== undefined && subject !== undefined ? `${(subject / etcd).toFixed(2)} x` : "";
+      const ratio = etcd !== undefined && subject !== undefined ? `${showRatio(subject / etcd)} x` : "";
       console.log(line([
         title,
         `${definition.title}${definition.unit && `, ${definition.unit}`}`,
@@ -54,6 +54,10 @@ function show(definition: FigureDefinition, value: number | undefined): string {
     minimumFractionDigits: definition.digits,
     maximumFractionDigits: definition.digits,
   });
+}
+
+function showRatio(ratio: number): string {
+  return ratio.toFixed(ratio < 0.1 ? 3 : 2);
 }
 
 function showBar(bar: Bar | undefined): string {
