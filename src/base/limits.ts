@@ -228,3 +228,5 @@ export const WHOLE_ANSWER_SIZE_MAX = 256 * 1024;
 export const PIECED_ANSWER_COST = 4 * JSON_PIECE_SIZE;
 /** Milliseconds without the client taking anything of such an answer, after which it is given up and its rows are released. */
 export const PIECED_ANSWER_STALL_MS = 5 * 60 * 1000;
+/** Milliseconds of one turn of the event loop spent on such pieces, of all answers together; the rest follows in later turns. */
+export const PIECED_ANSWER_TURN_MS = 2;

@@ -1,6 +1,7 @@
 /** Response bodies that are made while the client reads them. */
 
-import { JSON_PIECE_SIZE, PIECED_ANSWER_STALL_MS } from "../../base/limits.ts";
+import { setImmediate } from "node:timers";
+import { JSON_PIECE_SIZE, PIECED_ANSWER_STALL_MS, PIECED_ANSWER_TURN_MS } from "../../base/limits.ts";
 import type { MessageBody } from "../../io/rpc.ts";
 
 /**
@@ -25,22 +26,23 @@ export function answerStream(pieces: Iterator<Uint8Array>, onEnd: () => void): R
   };
   return new ReadableStream<Uint8Array>({
     start: watchStall,
-    pull(controller) {
-      if (isOver) return;
-      try {
-        const { done, value } = pieces.next();
-        if (done) {
+    pull: (controller) =>
+      inTurn(() => {
+        if (isOver) return;
+        try {
+          const { done, value } = pieces.next();
+          if (done) {
+            end();
+            controller.close();
+            return;
+          }
+          watchStall(controller);
+          controller.enqueue(value);
+        } catch (reason) {
           end();
-          controller.close();
-          return;
+          controller.error(reason);
         }
-        watchStall(controller);
-        controller.enqueue(value);
-      } catch (reason) {
-        end();
-        controller.error(reason);
-      }
-    },
+      }),
     cancel: end,
   }, { highWaterMark: 0 });
 }
@@ -60,4 +62,40 @@ export function* messagePieces(body: MessageBody): Generator<Uint8Array> {
     left -= filled;
     yield piece;
   }
+}
+
+/** Pieces to be made, of all answers. */
+let waiting: (() => void)[] = [];
+let isScheduled = false;
+
+/**
+ * Runs `make` in a later turn of the event loop, with a bound on what such work takes of a turn. A fast client takes each
+ * piece at once, so that without this a large answer would be made and sent in a single turn.
+ */
+function inTurn(make: () => void): Promise<void> {
+  return new Promise((resolve) => {
+    waiting.push(() => {
+      make();
+      resolve();
+    });
+    schedule();
+  });
+}
+
+function schedule(): void {
+  if (isScheduled) return;
+  isScheduled = true;
+  setImmediate(makeSome);
+}
+
+function makeSome(): void {
+  isScheduled = false;
+  const untilMs = performance.now() + PIECED_ANSWER_TURN_MS;
+  const due = waiting;
+  waiting = [];
+  let made = 0;
+  while (made < due.length && (made === 0 || performance.now() < untilMs)) due[made++]();
+  // What was left goes before what came meanwhile.
+  waiting = [...due.slice(made), ...waiting];
+  if (waiting.length > 0) schedule();
 }
