@@ -230,3 +230,5 @@ export const PIECED_ANSWER_COST = 4 * JSON_PIECE_SIZE;
 export const PIECED_ANSWER_STALL_MS = 5 * 60 * 1000;
 /** Milliseconds of one turn of the event loop spent on such pieces, of all answers together; the rest follows in later turns. */
 export const PIECED_ANSWER_TURN_MS = 2;
+/** Milliseconds in which a client takes nothing of what its HTTP/1.1 connection has to send; then the connection is dropped. */
+export const HTTP_WRITE_STALL_MS = 60_000;

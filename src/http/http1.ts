@@ -8,29 +8,41 @@ import { createServer, type IncomingMessage, type Server, ServerResponse } from 
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { getRequestListener } from "@hono/node-server";
-import { HTTP_HEADER_SIZE_MAX, HTTP_HEADER_TIMEOUT_MS } from "../base/limits.ts";
+import { HTTP_HEADER_SIZE_MAX, HTTP_HEADER_TIMEOUT_MS, HTTP_WRITE_STALL_MS } from "../base/limits.ts";
 import type { HttpApp, RequestInfo } from "./app.ts";
 import { serveWebSocket } from "./gateway/mod.ts";
 
 const SWEEP_MS = 5000;
 
-interface Waiting {
-  /** When the connection began to wait for a request, on the monotonic clock; undefined while one is served. */
-  sinceMs: number | undefined;
+/** How long what may be endured; the defaults are in base/limits. */
+export interface Http1Patience {
+  readonly headerTimeoutMs?: number;
+  readonly writeStallMs?: number;
+}
+
+interface Connection {
+  /** When it began to wait for a request, on the monotonic clock; undefined while one is served. */
+  waitsSinceMs: number | undefined;
+  /** Bytes given to the socket, those not taken by the client yet, and since when both are the same. */
+  written: number;
+  unsent: number;
+  stalledSinceMs: number;
 }
 
 export class Http1Server {
   readonly #server: Server;
   readonly #app: HttpApp;
-  readonly #connections = new Map<Duplex, Waiting>();
+  readonly #connections = new Map<Duplex, Connection>();
   readonly #sweep: ReturnType<typeof setInterval>;
   readonly #headerTimeoutMs: number;
+  readonly #writeStallMs: number;
   #isStopping = false;
   #whenEmpty: (() => void) | undefined;
 
-  constructor(app: HttpApp, headerTimeoutMs: number = HTTP_HEADER_TIMEOUT_MS) {
+  constructor(app: HttpApp, patience: Http1Patience = {}) {
     this.#app = app;
-    this.#headerTimeoutMs = headerTimeoutMs;
+    this.#headerTimeoutMs = patience.headerTimeoutMs ?? HTTP_HEADER_TIMEOUT_MS;
+    this.#writeStallMs = patience.writeStallMs ?? HTTP_WRITE_STALL_MS;
     const listener = getRequestListener((request, env) => {
       const { incoming } = env as { incoming: IncomingMessage };
       return app.fetch(request, infoOf(incoming));
@@ -51,7 +63,10 @@ export class Http1Server {
     });
     server.on("clientError", (error: Error & { code?: string }, socket: Duplex) => refuse(socket, error.code));
     this.#server = server;
-    this.#sweep = setInterval(() => this.#dropLate(), Math.min(SWEEP_MS, headerTimeoutMs));
+    this.#sweep = setInterval(
+      () => this.#sweepConnections(),
+      Math.min(SWEEP_MS, this.#headerTimeoutMs, this.#writeStallMs),
+    );
     this.#sweep.unref();
   }
 
@@ -61,7 +76,8 @@ export class Http1Server {
       socket.destroy();
       return;
     }
-    this.#connections.set(socket, { sinceMs: performance.now() });
+    const nowMs = performance.now();
+    this.#connections.set(socket, { waitsSinceMs: nowMs, written: 0, unsent: 0, stalledSinceMs: nowMs });
     socket.on("close", () => {
       this.#connections.delete(socket);
       if (this.#connections.size === 0) this.#whenEmpty?.();
@@ -74,8 +90,8 @@ export class Http1Server {
   async stop(deadlineMs: number): Promise<void> {
     this.#isStopping = true;
     clearInterval(this.#sweep);
-    for (const [socket, { sinceMs }] of this.#connections) {
-      if (sinceMs !== undefined) socket.destroy();
+    for (const [socket, { waitsSinceMs }] of this.#connections) {
+      if (waitsSinceMs !== undefined) socket.destroy();
     }
     if (this.#connections.size === 0) return;
     await new Promise<void>((resolve) => {
@@ -89,22 +105,33 @@ export class Http1Server {
   }
 
   #busy(socket: Duplex): void {
-    const waiting = this.#connections.get(socket);
-    if (waiting !== undefined) waiting.sinceMs = undefined;
+    const connection = this.#connections.get(socket);
+    if (connection !== undefined) connection.waitsSinceMs = undefined;
   }
 
   #idle(socket: Duplex): void {
-    const waiting = this.#connections.get(socket);
-    if (waiting === undefined) return;
-    waiting.sinceMs = performance.now();
+    const connection = this.#connections.get(socket);
+    if (connection === undefined) return;
+    connection.waitsSinceMs = performance.now();
     // What was asked before the stop has been answered.
     if (this.#isStopping) (socket as Socket).destroySoon();
   }
 
-  #dropLate(): void {
-    const limitMs = performance.now() - this.#headerTimeoutMs;
-    for (const [socket, { sinceMs }] of this.#connections) {
-      if (sinceMs !== undefined && sinceMs < limitMs) socket.destroy();
+  /** Drops connections that keep us waiting: for a request, or for the client to read. */
+  #sweepConnections(): void {
+    const nowMs = performance.now();
+    for (const [duplex, connection] of this.#connections) {
+      const socket = duplex as Socket;
+      const unsent = socket.writableLength;
+      const written = socket.bytesWritten;
+      if (unsent === 0 || unsent !== connection.unsent || written !== connection.written) {
+        connection.unsent = unsent;
+        connection.written = written;
+        connection.stalledSinceMs = nowMs;
+      }
+      const { waitsSinceMs, stalledSinceMs } = connection;
+      const isLate = waitsSinceMs !== undefined && nowMs - waitsSinceMs > this.#headerTimeoutMs;
+      if (isLate || nowMs - stalledSinceMs > this.#writeStallMs) socket.destroy();
     }
   }
 

@@ -5,10 +5,26 @@ import { connect as connectHttp2 } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ClientServer, ListenError } from "../../src/http/mod.ts";
-import { Http1Server } from "../../src/http/http1.ts";
+import { type Http1Patience, Http1Server } from "../../src/http/http1.ts";
 import type { Method } from "../../src/io/rpc.ts";
 import { createServer } from "node:net";
 import { ask, RawConnection, startDoors, tcpUrl } from "./support.ts";
+
+/** HTTP/1.1 alone, on a port of its own. */
+async function startHttp1(
+  answer: (request: Request) => Response,
+  patience: Http1Patience,
+): Promise<{ port: number; stop: () => Promise<void> }> {
+  const http1 = new Http1Server({ fetch: (request) => Promise.resolve(answer(request)) }, patience);
+  const sockets = createServer((socket) => socket.once("data", (head) => http1.serve(socket, head as never)));
+  await new Promise<void>((resolve) => sockets.listen(0, "127.0.0.1", resolve));
+  const { port } = sockets.address() as { port: number };
+  const stop = async () => {
+    sockets.close();
+    await http1.stop(0);
+  };
+  return { port, stop };
+}
 
 const GET = "GET /version HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -82,18 +98,40 @@ test("what is not HTTP, and a header block without end, are refused and closed",
 });
 
 test("a connection that does not finish its header block, or stays idle, is closed in time", async () => {
-  const http1 = new Http1Server({ fetch: () => Promise.resolve(new Response("yes")) }, 100);
-  const sockets = createServer((socket) => socket.once("data", (head) => http1.serve(socket, head as never)));
-  await new Promise<void>((resolve) => sockets.listen(0, "127.0.0.1", resolve));
-  const { port } = sockets.address() as { port: number };
+  const { port, stop } = await startHttp1(() => new Response("yes"), { headerTimeoutMs: 100 });
   const slow = new RawConnection(port);
   slow.send("GET / HTTP/1.1\r\nHost: x\r\n");
   expect(await slow.closed()).toBe("");
   const idle = new RawConnection(port);
   idle.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
   expect(await idle.closed()).toContain("yes");
-  sockets.close();
-  await http1.stop(0);
+  await stop();
+});
+
+test("a client that does not read is dropped in time, one that has nothing to read is not", async () => {
+  let ended = 0;
+  const { port, stop } = await startHttp1(({ url }) => {
+    const isSilent = url.endsWith("/silent");
+    return new Response(
+      new ReadableStream<Uint8Array>({
+        start: (controller) => controller.enqueue(new Uint8Array(1)),
+        pull: (controller) => isSilent ? new Promise(() => {}) : controller.enqueue(new Uint8Array(100_000)),
+        cancel: () => void ended++,
+      }),
+    );
+  }, { writeStallMs: 200 });
+  const stalled = new RawConnection(port);
+  const silent = new RawConnection(port);
+  stalled.send("GET /endless HTTP/1.1\r\nHost: x\r\n\r\n");
+  silent.send("GET /silent HTTP/1.1\r\nHost: x\r\n\r\n");
+  await stalled.until((text) => text.length > 0);
+  stalled.socket.pause();
+  const untilMs = performance.now() + 5000;
+  while (ended === 0 && performance.now() < untilMs) await new Promise((resolve) => setTimeout(resolve, 20));
+  expect([ended, silent.isClosed]).toEqual([1, false]);
+  stalled.socket.destroy();
+  silent.socket.destroy();
+  await stop();
 });
 
 test("a socket that cannot be opened is one line with its reason, and leaves nothing open", async () => {
