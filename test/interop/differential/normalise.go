@@ -253,8 +253,12 @@ func (d *difference) String() string {
 }
 
 func cut(text string) string {
-	if len(text) > shownAnswerLimit {
-		return text[:shownAnswerLimit] + fmt.Sprintf("... (%d characters)", len(text))
+	return cutTo(text, shownAnswerLimit)
+}
+
+func cutTo(text string, limit int) string {
+	if len(text) > limit {
+		return text[:limit] + fmt.Sprintf("... (%d characters)", len(text))
 	}
 	return text
 }

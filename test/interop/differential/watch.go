@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -61,11 +62,21 @@ func (l *logEntry) String() string {
 	if l.event == nil {
 		return fmt.Sprintf("cancelled, compact_revision %d", l.compacted)
 	}
-	return cut(prototext.MarshalOptions{}.Format(l.event))
+	return cutTo(prototext.MarshalOptions{}.Format(l.event), 300)
 }
 
 func (l *logEntry) equal(other *logEntry) bool {
 	return l.compacted == other.compacted && proto.Equal(l.event, other.event)
+}
+
+// difference lists the fields in which two entries differ.
+func (l *logEntry) difference(other *logEntry) string {
+	if l.event == nil || other.event == nil {
+		return "an event against a cancel"
+	}
+	var lines []string
+	fieldDifferences("", l.event.ProtoReflect(), other.event.ProtoReflect(), &lines)
+	return strings.Join(lines, "; ")
 }
 
 func (s *side) openWatch(number int) error {
@@ -340,7 +351,7 @@ func (e *executor) compareLogs(streams [2]*watchStream, revision int64) (done bo
 		common := min(len(x), len(y))
 		for i := range common {
 			if !e.discarding && !x[i].equal(y[i]) {
-				return false, fmt.Sprintf("watch id %d: etcd sent %s\n  where the subject sent %s", key.id, x[i], y[i])
+				return false, fmt.Sprintf("watch id %d: %s\netcd sent    %s\nsubject sent %s", key.id, x[i].difference(y[i]), x[i], y[i])
 			}
 		}
 		// The last common entry stays: the invariants of the next response are checked against it.
