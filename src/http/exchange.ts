@@ -82,7 +82,7 @@ function bodyOf(exchange: HttpExchange, gone: AbortSignal): ReadableStream<Uint8
 }
 
 async function respond(exchange: HttpExchange, response: Response, gone: AbortSignal): Promise<void> {
-  const headers: HttpField[] = [];
+  const headers: HttpField[] = [["date", new Date().toUTCString()]];
   for (const [name, value] of response.headers) {
     // RFC 9113, section 8.2.2: fields of a connection have no place in HTTP/2.
     if (name === "connection" || name === "transfer-encoding" || name === "keep-alive") continue;
