@@ -97,11 +97,12 @@ async function unary(
   peer: string,
   options: GatewayOptions,
 ): Promise<Response> {
-  const message = await wholeRequest(descriptor, request, options.maxRequestSize);
-  const call = startUnary(method, message, callOptions(context, peer));
-  const unlink = cancelWith(call, request.signal, context.timeoutMs, undefined);
   const reservation = new Reservation(options.budget);
+  let unlink = () => {};
   try {
+    const message = await wholeRequest(descriptor, request, options.maxRequestSize, reservation);
+    const call = startUnary(method, message, callOptions(context, peer));
+    unlink = cancelWith(call, request.signal, context.timeoutMs, undefined);
     const answer = await call.response;
     if (!(answer instanceof Uint8Array) && answer.size > WHOLE_ANSWER_SIZE_MAX) {
       return largeResponse(descriptor, answer, reservation);
@@ -125,12 +126,20 @@ async function stream(
   options: GatewayOptions,
 ): Promise<Response> {
   const isServerStreaming = method.kind === "server_streaming";
-  const first = isServerStreaming ? await wholeRequest(descriptor, request, options.maxRequestSize) : undefined;
+  const reservation = new Reservation(options.budget);
+  let first: Uint8Array | undefined;
+  if (isServerStreaming) {
+    try {
+      first = await wholeRequest(descriptor, request, options.maxRequestSize, reservation);
+    } catch (reason) {
+      reservation.end();
+      throw reason;
+    }
+  }
   const call = startStream(method, first, callOptions(context, peer));
   const unlink = cancelWith(call, request.signal, context.timeoutMs, options.stopSignal);
-  if (!isServerStreaming) void forward(descriptor, request, call, options.maxRequestSize);
+  if (!isServerStreaming) void forward(descriptor, request, call, options.maxRequestSize, reservation);
 
-  const reservation = new Reservation(options.budget);
   const encoder = new TextEncoder();
   const finish = () => {
     unlink();
@@ -200,8 +209,10 @@ async function forward(
   request: Request,
   call: LocalStreamCall,
   maxRequestSize: number,
+  reservation: Reservation,
 ): Promise<void> {
   const values = new JsonValues();
+  let held = 0;
   const reader = request.body?.getReader();
   try {
     while (!call.isClosed) {
@@ -217,7 +228,14 @@ async function forward(
         }
         if (!call.write(message)) await call.writable();
       }
+      reservation.give(held);
+      held = 0;
       if (chunk.done || values.pendingSize > GATEWAY_BODY_SIZE_MAX) break;
+      if (!reservation.tryHold(values.pendingSize)) {
+        call.cancel(TOO_MANY_BYTES);
+        return;
+      }
+      held = values.pendingSize;
     }
   } catch {
     // Not JSON, not this message, or the client went away; the call itself is told of the last by its signal.
@@ -226,7 +244,12 @@ async function forward(
 }
 
 /** The one message of a body: its first JSON value, refused as soon as it can be; the rest is read and not looked at. */
-async function wholeRequest(descriptor: DescMethod, request: Request, maxRequestSize: number): Promise<Uint8Array> {
+async function wholeRequest(
+  descriptor: DescMethod,
+  request: Request,
+  maxRequestSize: number,
+  reservation: Reservation,
+): Promise<Uint8Array> {
   const values = new JsonValues();
   let message: Message | undefined;
   let size = 0;
@@ -236,6 +259,7 @@ async function wholeRequest(descriptor: DescMethod, request: Request, maxRequest
     if (!done) {
       size += chunk.length;
       if (size > GATEWAY_BODY_SIZE_MAX) throw tooLarge(size, GATEWAY_BODY_SIZE_MAX);
+      if (!reservation.tryHold(chunk.length)) throw TOO_MANY_BYTES;
     }
     if (message === undefined) {
       if (!done) values.feed(chunk);

@@ -1,7 +1,7 @@
 /** Requests to the Connect router and back, without a server of its own. */
 
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
-import { createConnectRouter, createContextKey, createContextValues } from "@connectrpc/connect";
+import { Code, ConnectError, createConnectRouter, createContextKey, createContextValues } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { compressionGzip } from "@connectrpc/connect-node";
 import type { MemoryBudget, Method } from "../../io/rpc.ts";
@@ -71,17 +71,17 @@ export function createConnectDoor(options: ConnectDoorOptions): ConnectDoor {
       const reservation = new Reservation(options.budget);
       const call: CallInfo = { peer: info.peer, reservation, stopSignal: options.stopSignal, largeAnswer: undefined };
       const contextValues = createContextValues().set(CALL_INFO, call);
+      const handler = handlers.get(path)!;
       const universal: UniversalServerRequest = {
         httpVersion: info.httpVersion,
         method: request.method,
         url: request.url,
         header: request.headers,
-        body: chunksOf(request.body),
+        body: chunksOf(request.body, reservation, isStreamOfRequests(handler.method)),
         signal: request.signal,
         contextValues,
       };
       try {
-        const handler = handlers.get(path)!;
         const answer = await handler(universal);
         return call.largeAnswer === undefined
           ? responseOf(answer, reservation)
@@ -94,13 +94,28 @@ export function createConnectDoor(options: ConnectDoorOptions): ConnectDoor {
   };
 }
 
-async function* chunksOf(body: ReadableStream<Uint8Array> | null): AsyncGenerator<Uint8Array> {
+function isStreamOfRequests({ methodKind }: DescMethod): boolean {
+  return methodKind === "client_streaming" || methodKind === "bidi_streaming";
+}
+
+/**
+ * The chunks of a request body. A single message is counted from here on, as the library puts it together; a stream of them
+ * is not, as each is let go when it was handed over.
+ */
+async function* chunksOf(
+  body: ReadableStream<Uint8Array> | null,
+  reservation: Reservation,
+  isStream: boolean,
+): AsyncGenerator<Uint8Array> {
   if (body === null) return;
   const reader = body.getReader();
   try {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
+      if (!isStream && !reservation.tryHold(value.length)) {
+        throw new ConnectError("keelson: too many bytes are buffered, try again", Code.ResourceExhausted);
+      }
       yield value;
     }
   } finally {

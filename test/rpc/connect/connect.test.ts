@@ -185,7 +185,8 @@ for (const protocol of ["Connect with JSON", "Connect with protobuf", "gRPC-Web"
         expect(union.case).toBe("response");
         if (++received === 1) {
           await new Promise((resolve) => setTimeout(resolve, 100));
-          expect(sent).toBeLessThan(200);
+          // What the sockets and the client's own windows took, up to 20 MB.
+          expect(sent).toBeLessThan(400);
         }
       }
       expect([received, sent, call.queuedSize]).toEqual([500, 500, 0]);
@@ -232,6 +233,18 @@ for (const protocol of ["Connect with JSON", "Connect with protobuf", "gRPC-Web"
         onRange = (call) => call.replyBody(body);
         const error = await errorOf(kv().range({}));
         expect([error.code, body.closed]).toEqual([ConnectCode.ResourceExhausted, 1]);
+      } finally {
+        server.budget.release(BUDGET - 10_000);
+      }
+    });
+
+    test("a request is refused where too much is buffered already", async () => {
+      server.budget.reserve(BUDGET - 10_000);
+      try {
+        const error = await errorOf(kv().put({ value: new Uint8Array(200_000) }));
+        // On HTTP/2 the engine is the first to refuse, by resetting the stream.
+        const expected = protocol === "Connect on HTTP/2" ? ConnectCode.Internal : ConnectCode.ResourceExhausted;
+        expect(error.code).toBe(expected);
       } finally {
         server.budget.release(BUDGET - 10_000);
       }
