@@ -181,7 +181,7 @@ export const LEASE_RENEWALS_MAX = 1024;
 /** Keys of a lease copied into a response in one step. */
 export const LEASE_KEYS_PER_STEP = 2048;
 /** Nesting of a JSON request (Go's decoder: 10,000), so that reading it cannot exhaust the stack; deeper is malformed. */
-export const GATEWAY_JSON_DEPTH_MAX = 4000;
+export const GATEWAY_JSON_DEPTH_MAX = 3001;
 /** Size of a JSON request body, or of one message of a stream of them; more is answered RESOURCE_EXHAUSTED. (etcd reads on.) */
 export const GATEWAY_BODY_SIZE_MAX = 16 * 1024 * 1024;
 

@@ -222,10 +222,10 @@ export class JsonValues {
 
   #beginValue(byte: number): boolean {
     if (byte === 0x7b) {
-      this.#enclose(OBJECT_KEY);
+      this.#enclose(OBJECT_KEY, byte);
       this.#state = KEY_OR_CLOSE;
     } else if (byte === 0x5b) {
-      this.#enclose(ARRAY_VALUE);
+      this.#enclose(ARRAY_VALUE, byte);
       this.#state = VALUE_OR_CLOSE;
     } else if (byte === QUOTE) this.#state = STRING;
     else if (byte === 0x2d) this.#state = MINUS;
@@ -250,8 +250,8 @@ export class JsonValues {
     return false;
   }
 
-  #enclose(kind: number): void {
-    if (this.#enclosing.length >= GATEWAY_JSON_DEPTH_MAX) throw this.#fail("exceeded max depth");
+  #enclose(kind: number, byte: number): void {
+    if (this.#enclosing.length >= GATEWAY_JSON_DEPTH_MAX) throw this.#invalid(byte, "exceeded max depth");
     this.#enclosing.push(kind);
   }
 

@@ -207,6 +207,8 @@ export const GATEWAY_REQUESTS: readonly GatewayRequest[] = [
   txn('{"compare":[{}]}'),
   txn('{"success":[{"request_put":null}]}'),
   txn('{"success":[{"request_put":[]}]}'),
+  txn(`${'{"success":[{"requestTxn":'.repeat(200)}{}${"}]}".repeat(200)}`),
+  txn(`${'{"success":[{"requestTxn":'.repeat(4000)}{}${"}]}".repeat(4000)}`),
   { path: "/v3/kv/compaction", body: '{"revision":"3"}' },
   { path: "/v3/kv/compaction", body: '{"revision":"3","physical":true}' },
   { path: "/v3/kv/compaction", body: '{"revision":"99"}' },
