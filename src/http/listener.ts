@@ -3,6 +3,7 @@
 import { Buffer } from "node:buffer";
 import { rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
+import { assert } from "../base/assert.ts";
 import { HTTP_EARLY_CONNECTIONS_MAX, HTTP_HEADER_TIMEOUT_MS } from "../base/limits.ts";
 
 /** Where to listen (a `MemberUrl` of cli/urls is one). */
@@ -48,6 +49,12 @@ const REASONS: Readonly<Record<string, string>> = {
   ENAMETOOLONG: "the socket path is too long",
 };
 
+/** As Go does: a name that has addresses of both kinds means the one of IPv4, and no name all of both. */
+function bindHost(host: string): string {
+  if (host === "") return "::";
+  return host === "localhost" ? "127.0.0.1" : host;
+}
+
 /** RFC 9113, section 3.4 (frozen). */
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
@@ -69,9 +76,10 @@ export class Listener {
 
   /** Opens the socket, without serving it yet. Throws ListenError. */
   static async open(url: ListenUrl, traffic: Traffic): Promise<Listener> {
+    assert(url.scheme === "http" || url.scheme === "unix", "no cleartext is served where TLS was asked for");
     const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
     const listener = new Listener(url, traffic, server);
-    const isUnix = url.scheme === "unix" || url.scheme === "unixs";
+    const isUnix = url.scheme === "unix";
     // As etcd does: a socket that a process left behind would be in the way for ever.
     if (isUnix) rmSync(url.path, { force: true });
     await new Promise<void>((resolve, reject) => {
@@ -81,7 +89,7 @@ export class Listener {
       );
       server.once("listening", resolve);
       if (isUnix) server.listen(url.path);
-      else server.listen(url.port === "" ? 80 : Number(url.port), url.host === "" ? "::" : url.host);
+      else server.listen(url.port === "" ? 80 : Number(url.port), bindHost(url.host));
     });
     return listener;
   }

@@ -134,6 +134,14 @@ test("a client that does not read is dropped in time, one that has nothing to re
   await stop();
 });
 
+test("localhost is 127.0.0.1, and cleartext is not served where TLS was asked for", async () => {
+  const doors = await startDoors([], {}, [tcpUrl(0, "localhost")]);
+  expect(doors.server.addresses[0].address).toStartWith("127.0.0.1:");
+  await doors.stop();
+  const secure = { ...tcpUrl(0), scheme: "https" as const };
+  await expect(ClientServer.open({ urls: [secure], httpUrls: [] })).rejects.toThrow("TLS");
+});
+
 test("a socket that cannot be opened is one line with its reason, and leaves nothing open", async () => {
   const server = await startDoors([]);
   const open = ClientServer.open({ urls: [tcpUrl(0), tcpUrl(server.port)], httpUrls: [] });

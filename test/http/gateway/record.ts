@@ -7,5 +7,5 @@ import { GATEWAY_REQUESTS } from "./requests.ts";
 
 const answers: GatewayAnswer[] = [];
 for (const request of GATEWAY_REQUESTS) answers.push(await gatewayAnswer(process.argv[2], request));
-writeFileSync(new URL("recorded.json", import.meta.url), `${JSON.stringify(answers, null, 1)}\n`);
+writeFileSync(new URL("recorded.json", import.meta.url), `${JSON.stringify(answers, null, 2)}\n`);
 process.exit(0);
