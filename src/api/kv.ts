@@ -69,10 +69,7 @@ function txn(member: Member, options: KvOptions, call: UnaryCall, bytes: Uint8Ar
     member,
     isSerializable(request),
     call,
-    () =>
-      member.whenApplied(() =>
-        runSteps(member, readTxn(member.keyspace, kept), (outcome) => answer(member, call, outcome))
-      ),
+    () => runSteps(member, readTxn(member.keyspace, kept), (outcome) => answer(member, call, outcome)),
   );
 }
 

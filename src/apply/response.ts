@@ -28,8 +28,8 @@ export interface TxnResult {
 /** Response fields of ResponseOp (frozen). */
 const OPERATION_FIELD = { range: 1, put: 2, delete: 3, txn: 4 } as const;
 
-export function rangeResult(job: RangeJob): OperationResult {
-  const revision = job.headerRevision;
+/** `revision` is that of the response's header. */
+export function rangeResult(job: RangeJob, revision: number): OperationResult {
   return { kind: "range", revision, job, size: headerSize(revision) + rangeBodySize(job) };
 }
 

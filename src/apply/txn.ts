@@ -29,29 +29,45 @@ import {
   type TxnResult,
 } from "./response.ts";
 
-/** What a transaction reads through: the store itself, or the write transaction with its own writes visible. */
+/** What a transaction reads through: the store at one revision, or the write transaction with its own writes visible. */
 interface View {
+  /** The revision that comparisons look at; 0: the head, which nobody else changes meanwhile. */
+  readonly revision: number;
   openRange(query: RangeQuery): RangeJob | RevisionError;
 }
 
-/** A transaction that only reads, on the state as it is; it is not replicated. */
+/**
+ * A transaction that only reads, and is not replicated: all of it at the revision that is the newest when it begins,
+ * though other entries may be applied between its steps. Fails if a compaction overtakes it there, which a transaction
+ * of one step never sees.
+ */
 export function* readTxn(keyspace: Keyspace, request: TxnRequest): Steps<Outcome> {
-  const path = yield* choosePath(keyspace, request);
-  const error = checkOperations(keyspace, request, path);
+  const { store } = keyspace;
+  const { revision } = store;
+  const view: View = {
+    revision,
+    openRange: (query) => store.openRange(query.revision <= 0 ? { ...query, revision } : query),
+  };
+  const path = yield* choosePath(keyspace, view, request);
+  if (path === undefined) return failed("compacted");
+  const error = checkBranch(keyspace, request, new Path(path), revision);
   if (error !== undefined) return failed(error);
-  const revision = keyspace.store.revision;
-  const result = yield* execute(keyspace, keyspace.store, undefined, request, new Path(path), true);
-  return succeeded(revision, txnBody(result));
+  const result = yield* execute(keyspace, view, undefined, request, new Path(path), true);
+  return result === undefined ? failed("compacted") : succeeded(revision, txnBody(result));
 }
 
 /** A transaction from the log. `isWaitedFor`: somebody here wants its response. */
 export function* applyTxn(keyspace: Keyspace, request: TxnRequest, isWaitedFor: boolean): Steps<Outcome> {
-  const path = yield* choosePath(keyspace, request);
-  const error = checkOperations(keyspace, request, path);
+  const { store } = keyspace;
+  const path = yield* choosePath(keyspace, { revision: 0, openRange: (query) => store.openRange(query) }, request);
+  assert(path !== undefined, "nothing is compacted while an entry is applied");
+  const error = checkBranch(keyspace, request, new Path(path), store.revision);
   if (error !== undefined) return failed(error);
-  const write = keyspace.store.beginWrite();
+  const write = store.beginWrite();
   const firstRow = write.firstRow;
-  const result = yield* execute(keyspace, write, write, request, new Path(path), isWaitedFor);
+  const view: View = { revision: 0, openRange: (query) => write.openRange(query) };
+  const result = yield* execute(keyspace, view, write, request, new Path(path), isWaitedFor);
+  assert(result !== undefined, "nothing is compacted while an entry is applied");
   const { revision, endRow } = write;
   write.commit();
   const body = isWaitedFor ? txnBody(result) : [];
@@ -89,34 +105,35 @@ class Path {
   }
 }
 
-function* choosePath(keyspace: Keyspace, request: TxnRequest): Steps<boolean[]> {
+/** Undefined: a compaction has overtaken the view between two steps. */
+function* choosePath(keyspace: Keyspace, view: View, request: TxnRequest): Steps<boolean[] | undefined> {
   const choices: boolean[] = [];
-  yield* choose(keyspace, request, choices);
-  return choices;
+  return (yield* choose(keyspace, view, request, choices)) ? choices : undefined;
 }
 
-function* choose(keyspace: Keyspace, request: TxnRequest, choices: boolean[]): Steps<void> {
-  let holds = true;
+/** False: overtaken likewise. */
+function* choose(keyspace: Keyspace, view: View, request: TxnRequest, choices: boolean[]): Steps<boolean> {
+  let holds: boolean | undefined = true;
   for (const compare of request.compare) {
-    holds = compare.rangeEnd.length === 0 ? compareKey(keyspace, compare) : yield* compareRange(keyspace, compare);
+    holds = compare.rangeEnd.length === 0
+      ? compareRow(keyspace, compare, keyspace.store.getRow(compare.key, view.revision))
+      : yield* compareRange(keyspace, view, compare);
+    if (holds === undefined) return false;
     if (!holds) break;
   }
   choices.push(holds);
   for (const operation of holds ? request.success : request.failure) {
-    if (operation.kind === "txn") yield* choose(keyspace, operation.txn, choices);
+    if (operation.kind === "txn" && !(yield* choose(keyspace, view, operation.txn, choices))) return false;
   }
+  return true;
 }
 
-const view = new RecordView();
+const record = new RecordView();
 
-function compareKey(keyspace: Keyspace, compare: Compare): boolean {
-  return compareRow(keyspace, compare, keyspace.store.getRow(compare.key, 0));
-}
-
-function* compareRange(keyspace: Keyspace, compare: Compare): Steps<boolean> {
-  const job = keyspace.store.openRange(rangeOf(compare.key, compare.rangeEnd));
-  assert(typeof job !== "string", "the head can be read");
-  while (job.step(JOB_STEP_BUDGET) === "running") yield;
+function* compareRange(keyspace: Keyspace, view: View, compare: Compare): Steps<boolean | undefined> {
+  const job = view.openRange(rangeOf(compare.key, compare.rangeEnd));
+  if (typeof job === "string") return undefined;
+  if (!(yield* finish(job))) return undefined;
   let holds = true;
   if (job.rowCount === 0) holds = compareRow(keyspace, compare, NO_ROW);
   for (let i = 0; i < job.rowCount && holds; i++) {
@@ -127,24 +144,37 @@ function* compareRange(keyspace: Keyspace, compare: Compare): Steps<boolean> {
   return holds;
 }
 
+/** Runs a job to its end. False: a compaction has overtaken it, and it is closed. */
+function* finish(job: RangeJob): Steps<boolean> {
+  for (;;) {
+    const state = job.step(JOB_STEP_BUDGET);
+    if (state === "done") return true;
+    if (state === "compacted") {
+      job.close();
+      return false;
+    }
+    yield;
+  }
+}
+
 /** A missing key compares as one whose numbers are all 0, except that no comparison of its value holds. */
 function compareRow(keyspace: Keyspace, compare: Compare, row: number): boolean {
   const exists = row !== NO_ROW;
-  if (exists) keyspace.store.readRecord(row, view);
+  if (exists) keyspace.store.readRecord(row, record);
   const isUnion = compare.union === compare.target;
   const revision = isUnion ? compare.revision : 0;
   switch (compare.target) {
     case CompareTarget.VALUE:
       if (!exists) return false;
-      return isResult(compare, compareBytes(view.value(), isUnion ? compare.value : EMPTY_BYTES));
+      return isResult(compare, compareBytes(record.value(), isUnion ? compare.value : EMPTY_BYTES));
     case CompareTarget.CREATE:
-      return isResult(compare, (exists ? view.createRevision : 0) - revision);
+      return isResult(compare, (exists ? record.createRevision : 0) - revision);
     case CompareTarget.MOD:
-      return isResult(compare, (exists ? view.modRevision : 0) - revision);
+      return isResult(compare, (exists ? record.modRevision : 0) - revision);
     case CompareTarget.VERSION:
-      return isResult(compare, (exists ? view.version : 0) - revision);
+      return isResult(compare, (exists ? record.version : 0) - revision);
     case CompareTarget.LEASE: {
-      const lease = exists ? view.lease : 0n;
+      const lease = exists ? record.lease : 0n;
       const expected = isUnion ? compare.lease : 0n;
       return isResult(compare, lease < expected ? -1 : lease > expected ? 1 : 0);
     }
@@ -169,27 +199,28 @@ function isResult(compare: Compare, order: number): boolean {
   }
 }
 
-/** Whatever could fail in the chosen branches, found before anything is written. */
-function checkOperations(keyspace: Keyspace, request: TxnRequest, choices: readonly boolean[]): ApplyError | undefined {
-  return checkBranch(keyspace, request, new Path(choices));
-}
-
-function checkBranch(keyspace: Keyspace, request: TxnRequest, path: Path): ApplyError | undefined {
+/** Whatever could fail in the chosen branches, found before anything is written. `revision` is the newest one. */
+function checkBranch(keyspace: Keyspace, request: TxnRequest, path: Path, revision: number): ApplyError | undefined {
   for (const operation of path.take() ? request.success : request.failure) {
-    const error = checkOperation(keyspace, operation, path);
+    const error = checkOperation(keyspace, operation, path, revision);
     if (error !== undefined) return error;
   }
   return undefined;
 }
 
-function checkOperation(keyspace: Keyspace, operation: RequestOp, path: Path): ApplyError | undefined {
+function checkOperation(
+  keyspace: Keyspace,
+  operation: RequestOp,
+  path: Path,
+  revision: number,
+): ApplyError | undefined {
   const { store, lessor } = keyspace;
   switch (operation.kind) {
     case "range": {
-      const { revision } = operation.range;
-      if (revision === 0) return undefined;
-      if (revision > store.revision) return "future_revision";
-      return revision < store.compactRevision ? "compacted" : undefined;
+      const asked = operation.range.revision;
+      if (asked === 0) return undefined;
+      if (asked > revision) return "future_revision";
+      return asked < store.compactRevision ? "compacted" : undefined;
     }
     case "put": {
       const { put } = operation;
@@ -198,13 +229,14 @@ function checkOperation(keyspace: Keyspace, operation: RequestOp, path: Path): A
       return needsKey && store.getRow(put.key, 0) === NO_ROW ? "key_not_found" : undefined;
     }
     case "txn":
-      return checkBranch(keyspace, operation.txn, path);
+      return checkBranch(keyspace, operation.txn, path, revision);
     case "delete":
     case "none":
       return undefined;
   }
 }
 
+/** Undefined: a compaction has overtaken the view; nothing is held any more. */
 function* execute(
   keyspace: Keyspace,
   view: View,
@@ -212,7 +244,7 @@ function* execute(
   request: TxnRequest,
   path: Path,
   isWaitedFor: boolean,
-): Steps<TxnResult> {
+): Steps<TxnResult | undefined> {
   const holds = path.take();
   const operations: OperationResult[] = [];
   for (const operation of holds ? request.success : request.failure) {
@@ -221,9 +253,11 @@ function* execute(
         // Nobody reads the answer: the range would have no effect.
         if (!isWaitedFor) break;
         const job = view.openRange(operation.range);
-        assert(typeof job !== "string", "the revision was checked");
-        while (job.step(JOB_STEP_BUDGET) === "running") yield;
-        operations.push(rangeResult(job));
+        if (typeof job === "string" || !(yield* finish(job))) {
+          closeTxnResult({ succeeded: holds, operations });
+          return undefined;
+        }
+        operations.push(rangeResult(job, view.revision === 0 ? job.headerRevision : view.revision));
         break;
       }
       case "put": {
@@ -241,9 +275,12 @@ function* execute(
         operations.push(deleteResult(write.revision, deleted));
         break;
       }
-      case "txn":
-        operations.push(nestedTxnResult(yield* execute(keyspace, view, write, operation.txn, path, isWaitedFor)));
+      case "txn": {
+        const nested = yield* execute(keyspace, view, write, operation.txn, path, isWaitedFor);
+        assert(nested !== undefined, "a nested transaction is part of an entry");
+        operations.push(nestedTxnResult(nested));
         break;
+      }
       case "none":
         assert(false, "an operation that is not set was refused");
     }
