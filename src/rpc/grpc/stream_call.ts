@@ -15,6 +15,7 @@ export class GrpcStreamCall extends GrpcCall implements StreamCall {
     this.stream.mayStall = true;
     const method = this.request.method as StreamingMethod;
     if (method.kind === "server_streaming") return;
+    this.stream.endsAtDrain = method.kind === "bidi_streaming";
     this.#run(() => method.handle(this));
   }
 

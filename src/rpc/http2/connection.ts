@@ -1018,12 +1018,22 @@ export class Http2Connection implements ByteStreamListener {
     this.#enter(DRAINING);
     this.#emitGoaway(MAX_STREAM_ID, ErrorCode.NO_ERROR, "");
     this.#emitFrame(FrameType.PING, 0, 0, DRAIN_PING);
+    this.#endOpenEnded();
   }
 
   #finishDrain(): void {
     this.#enter(FINISHING);
     this.#emitGoaway(this.#lastStreamId, ErrorCode.NO_ERROR, "");
+    // Those that came before the client knew.
+    this.#endOpenEnded();
     this.#scheduleFlush();
+  }
+
+  /** A watch that nobody ends would make every drain last until its deadline. */
+  #endOpenEnded(): void {
+    for (const stream of [...this.#streams.values()]) {
+      if (stream.endsAtDrain) stream.handler!.onAbort("stopping");
+    }
   }
 
   /** Ends at once: calls are answered that the server stops, and the socket is closed behind these answers. */

@@ -75,6 +75,8 @@ export class Http2Stream {
   stalledSize = 0;
   /** A stream of messages may stand still as long as its client likes; an answer may not. */
   mayStall = false;
+  /** Its client keeps it open for as long as it can: a drain tells the handler that the server stops, and does not wait. */
+  endsAtDrain = false;
 
   #queueFirst: QueueItem | undefined = undefined;
   #queueLast: QueueItem | undefined = undefined;

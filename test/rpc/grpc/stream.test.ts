@@ -54,6 +54,33 @@ describe("a bidirectional stream", () => {
     expect(await peer.status(id)).toEqual([15, "gone"]);
   });
 
+  test("is told at once that the server stops, while calls in progress are waited for", async () => {
+    let reply: (() => void) | undefined;
+    const { peer, server, clock } = serve([echo, {
+      kind: "unary",
+      path: "/t.T/Wait",
+      handle: (call) => void (reply = () => call.reply(new Uint8Array(0))),
+    }]);
+    const early = peer.open("/t.T/Echo");
+    const call = peer.call("/t.T/Wait", "");
+    let isDrained = false;
+    server.drain(60_000).then(() => isDrained = true);
+    expect(await peer.status(early)).toEqual([14, "transport is closing"]);
+
+    // Opened before the client knew.
+    const late = peer.open("/t.T/Echo");
+    const ping = (await peer.settled(), peer.frames.find((one) => one.type === FrameType.PING)!);
+    peer.send(frame(FrameType.PING, 1, 0, ping.payload));
+    expect(await peer.status(late)).toEqual([14, "transport is closing"]);
+    expect(peer.stream.isEnded).toBe(false);
+
+    reply!();
+    expect(await peer.status(call)).toEqual([0, ""]);
+    expect(peer.stream.isEnded).toBe(true);
+    await clock.advance(2000);
+    expect(isDrained).toBe(true);
+  });
+
   test("sends its headers early when asked to", async () => {
     const { peer } = serve([bidi("/t.T/Headers", (call) => {
       call.sendHeaders();
