@@ -1,0 +1,87 @@
+/**
+ * `npm run test:robustness`: the server as a real process, and what machines, disks and clients may do to it.
+ *
+ *   npm run test:robustness -- [--long] [--rounds N] [--only name,...] [--seed N] [--subject "command"] [--list]
+ *
+ * The default size takes about three minutes; --long (or KEELSON_LONG=1) takes the sizes that are promised: hundreds of
+ * kills, a hundred ranges of 300 MB, a deletion of a million keys. The subject is `bun src/main.ts` unless --subject or
+ * KEELSON_COMMAND names another command. Linux only; the full disk needs root.
+ */
+import { parseArgs } from "node:util";
+import { bigDelete } from "./cases/big_delete.ts";
+import { bigRanges } from "./cases/big_ranges.ts";
+import { diskFull } from "./cases/disk_full.ts";
+import { drain } from "./cases/drain.ts";
+import { extremes } from "./cases/extremes.ts";
+import { hostile } from "./cases/hostile.ts";
+import { kill } from "./cases/kill.ts";
+import { startup } from "./cases/startup.ts";
+import { type Case, Context, type Settings } from "./context.ts";
+import { sourceCommand } from "./server.ts";
+
+const CASES: Case[] = [startup, kill, diskFull, drain, extremes, hostile, bigDelete, bigRanges];
+
+const { values: flags } = parseArgs({
+  options: {
+    only: { type: "string" },
+    seed: { type: "string" },
+    rounds: { type: "string" },
+    long: { type: "boolean", default: process.env["KEELSON_LONG"] === "1" },
+    subject: { type: "string" },
+    port: { type: "string", default: "21700" },
+    list: { type: "boolean", default: false },
+  },
+});
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  if (flags.list) {
+    for (const test of CASES) console.log(`${test.name.padEnd(12)}${test.about}`);
+    return 0;
+  }
+  const only = flags.only?.split(",");
+  const unknown = only?.find((name) => !CASES.some((test) => test.name === name));
+  if (unknown !== undefined) {
+    console.error(`no test is called ${unknown}; there are ${CASES.map((test) => test.name).join(", ")}`);
+    return 2;
+  }
+  const command = flags.subject ?? process.env["KEELSON_COMMAND"];
+  const settings: Settings = {
+    subject: command === undefined ? sourceCommand() : command.split(/\s+/),
+    seed: flags.seed === undefined ? Math.floor(Math.random() * 1_000_000_000) + 1 : Number(flags.seed),
+    port: Number(flags.port),
+    isLong: flags.long,
+    rounds: flags.rounds === undefined ? undefined : Number(flags.rounds),
+  };
+  console.log(`seed ${settings.seed}`);
+  let passed = 0, failed = 0;
+  for (const test of CASES) {
+    if (only !== undefined && !only.includes(test.name)) continue;
+    if (await runCase(test, settings)) passed++;
+    else failed++;
+  }
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed === 0 ? 0 : 1;
+}
+
+async function runCase(test: Case, settings: Settings): Promise<boolean> {
+  const context = new Context(test.name, settings);
+  const beganMs = performance.now();
+  const report = (verdict: string, detail: string) => {
+    const seconds = ((performance.now() - beganMs) / 1000).toFixed(1).padStart(6);
+    console.log(`${verdict.padEnd(4)} ${test.name.padEnd(11)} ${seconds} s  ${detail}`.trimEnd());
+  };
+  try {
+    report("ok", await test.run(context));
+    return true;
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    report("FAIL", text.split("\n")[0]!);
+    for (const line of text.split("\n").slice(1)) console.log(`      ${line}`);
+    console.log(context.logTails());
+    return false;
+  } finally {
+    await context.end();
+  }
+}
