@@ -142,9 +142,11 @@ export class Store {
 
   /**
    * What an event's prev_kv is: the row that was live at revision mod_revision-1, unless that is compacted; else NO_ROW.
-   * Rows of the same transaction (a key put and then deleted in it) are passed over.
+   * Rows of the same transaction (a key put and then deleted in it) are passed over. A put that creates its key has none,
+   * even where the same transaction deleted that key before.
    */
   previousKvRow(row: number): number {
+    if (this.isCreate(row)) return NO_ROW;
     const main = this.rowMain(row);
     if (main - 1 < this.#state.compactRevision) return NO_ROW;
     let previous = this.previousRow(row);
