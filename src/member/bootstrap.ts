@@ -5,7 +5,7 @@
  */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { Applier } from "../apply/mod.ts";
-import { COMMITTED_SIZE_MAX, JOB_STEP_BUDGET } from "../base/limits.ts";
+import { COMMITTED_SIZE_MAX, JOB_STEP_BUDGET, LOG_MEMORY_SIZE_MAX } from "../base/limits.ts";
 import { utf8, utf8Text } from "../base/bytes.ts";
 import { ConfChangeSchema, ConfChangeType as ConfChangeTypeProto } from "../gen/raftpb/raft_pb.ts";
 import {
@@ -154,7 +154,9 @@ class Replay {
   entry(entry: Entry): void {
     this.log.append(entry);
     this.count++;
-    if (this.count % 1024 === 0) this.log.compact(entry.index - this.#options.snapshotCatchUpEntries);
+    // The entry at hand is applied before the next one comes: as far as memory goes it is already.
+    if (this.log.size > LOG_MEMORY_SIZE_MAX) this.log.compact(entry.index);
+    else if (this.count % 1024 === 0) this.log.compact(entry.index - this.#options.snapshotCatchUpEntries);
     if (entry.type !== EntryType.NORMAL) {
       this.confState = applyConfChange(entry, this.#membership, (change) => changeConfState(this.confState, change));
     } else if (entry.data.length > 0) this.#apply(entry);

@@ -38,6 +38,19 @@ export function* hashState({ keyspace, membership, confState }: HashedState): Ge
   bucket("authUsers", []);
   bucket("cluster", [[utf8("clusterVersion"), utf8(membership.clusterVersion)]]);
 
+  // Only the revisions stay as they are while entries are applied between the steps: all else is taken now.
+  const leases = [...lessor.records()].map(({ id, ttl, remainingTtl }) => {
+    const writer = new WireWriter(32);
+    writer.integer64Field(1, id);
+    writer.integerField(2, ttl);
+    writer.integerField(3, remainingTtl);
+    return { order: BigInt.asUintN(64, id), key: bigEndian(id), value: writer.finish() };
+  });
+  leases.sort((a, b) => (a.order < b.order ? -1 : 1));
+  const members = membership.list().map((member) => [idText(member.id), memberJson(member)]).sort();
+  const removedIds = membership.removedIds().map(idText).sort();
+  const meta = metaPairs(confState, store.compactRevision, store.finishedCompactRevision);
+
   add(utf8("key"));
   const pin = store.pin(Math.max(store.compactRevision, 1));
   const end = store.endRow;
@@ -53,19 +66,10 @@ export function* hashState({ keyspace, membership, confState }: HashedState): Ge
   }
   pin.release();
 
-  const leases = [...lessor.records()].map(({ id, ttl, remainingTtl }) => {
-    const writer = new WireWriter(32);
-    writer.integer64Field(1, id);
-    writer.integerField(2, ttl);
-    writer.integerField(3, remainingTtl);
-    return { order: BigInt.asUintN(64, id), key: bigEndian(id), value: writer.finish() };
-  });
-  leases.sort((a, b) => (a.order < b.order ? -1 : 1));
   bucket("lease", leases.map(({ key, value }) => [key, value]));
-  const members = membership.list().map((member) => [idText(member.id), memberJson(member)]).sort();
   bucket("members", members.map(([id, json]) => [utf8(id), utf8(json)]));
-  bucket("members_removed", membership.removedIds().map(idText).sort().map((id) => [utf8(id), utf8("removed")]));
-  bucket("meta", metaPairs(confState, store.compactRevision, store.finishedCompactRevision));
+  bucket("members_removed", removedIds.map((id) => [utf8(id), utf8("removed")]));
+  bucket("meta", meta);
   return crc;
 }
 
