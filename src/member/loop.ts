@@ -217,7 +217,8 @@ export class Loop {
   #apply(): void {
     for (let count = 1;; count++) {
       if (this.#running !== undefined) {
-        if (!this.#continueRunning()) return;
+        // However short its last step was: one entry of steps may be as much work as hundreds of others.
+        if (!this.#continueRunning() || this.#isApplyTimeUp()) break;
       } else {
         if (!this.#hasCommitted) break;
         this.#applyEntry(this.#committed[this.#committedNext++]);
