@@ -232,3 +232,12 @@ export const PIECED_ANSWER_STALL_MS = 5 * 60 * 1000;
 export const PIECED_ANSWER_TURN_MS = 2;
 /** Milliseconds in which a client takes nothing of what its HTTP/1.1 connection has to send; then the connection is dropped. */
 export const HTTP_WRITE_STALL_MS = 60_000;
+
+// cli
+
+/**
+ * File descriptors kept from clients: as many as etcd keeps, or this share of all where that is more, as every segment of
+ * the log stays open. Connections that would need one of these are closed as they come.
+ */
+export const DESCRIPTORS_RESERVED_MIN = 150;
+export const DESCRIPTORS_RESERVED_FRACTION = 1 / 8;

@@ -9,6 +9,7 @@ import { AlarmType } from "../keyspace/mod.ts";
 import { Member } from "../member/mod.ts";
 import { Budget } from "../rpc/http2/mod.ts";
 import { checkBootstrap, type Config } from "./config.ts";
+import { connectionsFor, descriptorLimit } from "./descriptors.ts";
 import type { ProcessLogger } from "./log/mod.ts";
 import { metricsText } from "./metrics.ts";
 import type { RunningServer } from "./signals.ts";
@@ -21,7 +22,13 @@ const DRAIN_MS = 5000;
 export async function startServer(config: Config, log: ProcessLogger, isNew: boolean): Promise<RunningServer> {
   if (isNew) checkBootstrap(config);
   // Sockets first: a port in use is found before the data directory is touched.
-  const front = await ClientServer.open({ urls: config.listenClientUrls, httpUrls: config.listenClientHttpUrls });
+  const connectionsMax = connectionsFor(descriptorLimit());
+  const front = await ClientServer.open({
+    urls: config.listenClientUrls,
+    httpUrls: config.listenClientHttpUrls,
+    connectionsMax,
+    onConnectionRefused: () => log.warn("too many connections; closed a new one", { limit: connectionsMax }),
+  });
   let onFailure: (reason: Error) => void = () => {};
   const failure = new Promise<Error>((resolve) => onFailure = resolve);
   let member: Member;

@@ -5,6 +5,7 @@ import { rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { assert } from "../base/assert.ts";
 import { HTTP_EARLY_CONNECTIONS_MAX, HTTP_HEADER_TIMEOUT_MS } from "../base/limits.ts";
+import type { ConnectionLimit } from "./connection_limit.ts";
 
 /** Where to listen (a `MemberUrl` of cli/urls is one). */
 export interface ListenUrl {
@@ -62,23 +63,25 @@ export class Listener {
   readonly url: ListenUrl;
   readonly traffic: Traffic;
   readonly #server: Server;
+  readonly #limit: ConnectionLimit;
   readonly #sniffing = new Set<Socket>();
   #acceptor: Acceptor | undefined;
   /** Connections that came before `accept`. */
   #early: Socket[] = [];
 
-  private constructor(url: ListenUrl, traffic: Traffic, server: Server) {
+  private constructor(url: ListenUrl, traffic: Traffic, server: Server, limit: ConnectionLimit) {
     this.url = url;
     this.traffic = traffic;
     this.#server = server;
+    this.#limit = limit;
     server.on("connection", (socket: Socket) => this.#take(socket));
   }
 
   /** Opens the socket, without serving it yet. Throws ListenError. */
-  static async open(url: ListenUrl, traffic: Traffic): Promise<Listener> {
+  static async open(url: ListenUrl, traffic: Traffic, limit: ConnectionLimit): Promise<Listener> {
     assert(url.scheme === "http" || url.scheme === "unix", "no cleartext is served where TLS was asked for");
     const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
-    const listener = new Listener(url, traffic, server);
+    const listener = new Listener(url, traffic, server, limit);
     const isUnix = url.scheme === "unix";
     // As etcd does: a socket that a process left behind would be in the way for ever.
     if (isUnix) rmSync(url.path, { force: true });
@@ -122,6 +125,11 @@ export class Listener {
 
   #take(socket: Socket): void {
     socket.on("error", () => {}); // 'close' follows, and whoever serves the socket listens for that
+    if (!this.#limit.tryTake()) {
+      socket.destroy();
+      return;
+    }
+    socket.on("close", () => this.#limit.release());
     if (this.#acceptor !== undefined) {
       this.#sniff(socket, this.#acceptor);
     } else if (this.#early.length < HTTP_EARLY_CONNECTIONS_MAX) {

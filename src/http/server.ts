@@ -4,6 +4,7 @@ import type { Clock } from "../io/clock.ts";
 import { Code, RpcError } from "../io/rpc.ts";
 import { GrpcRouter } from "../rpc/grpc/mod.ts";
 import { Budget, Http2Server, type Http2ServerOptions, SocketStream } from "../rpc/http2/mod.ts";
+import { ConnectionLimit } from "./connection_limit.ts";
 import { createHttpApp, type HttpApp, type HttpAppOptions } from "./app.ts";
 import { serveExchange } from "./exchange.ts";
 import { Http1Server } from "./http1.ts";
@@ -15,6 +16,10 @@ export interface ClientUrls {
   readonly urls: readonly ListenUrl[];
   /** `--listen-client-http-urls`: where it is not empty, `urls` serve gRPC only. */
   readonly httpUrls: readonly ListenUrl[];
+  /** Connections of all of them together; more are closed as they come. Default: as many as there are. */
+  readonly connectionsMax?: number;
+  /** One was closed for that reason. */
+  readonly onConnectionRefused?: () => void;
 }
 
 export interface ClientServerOptions extends Omit<HttpAppOptions, "stopSignal" | "budget"> {
@@ -37,12 +42,14 @@ export class ClientServer {
   }
 
   /** Opens every socket; connections wait until `start`. Throws ListenError, with nothing left open. */
-  static async open({ urls, httpUrls }: ClientUrls): Promise<ClientServer> {
+  static async open(options: ClientUrls): Promise<ClientServer> {
+    const { urls, httpUrls } = options;
+    const limit = new ConnectionLimit(options.connectionsMax ?? Infinity, options.onConnectionRefused);
     const opened: Listener[] = [];
     try {
       const isSplit = httpUrls.length > 0;
-      for (const url of urls) opened.push(await Listener.open(url, isSplit ? "grpc" : "grpc+http"));
-      for (const url of httpUrls) opened.push(await Listener.open(url, "http"));
+      for (const url of urls) opened.push(await Listener.open(url, isSplit ? "grpc" : "grpc+http", limit));
+      for (const url of httpUrls) opened.push(await Listener.open(url, "http", limit));
       return new ClientServer(opened);
     } catch (error) {
       for (const listener of opened) listener.close();

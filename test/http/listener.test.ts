@@ -40,6 +40,32 @@ test("one connection serves many requests, also sent at once, with bodies of eit
   await server.stop();
 });
 
+test("connections beyond the bound are closed as they come, until others have gone", async () => {
+  let refused = 0;
+  const opened = await ClientServer.open({
+    urls: [tcpUrl(0)],
+    httpUrls: [],
+    connectionsMax: 2,
+    onConnectionRefused: () => refused++,
+  });
+  const server = await startDoors([], {}, [], [], opened);
+  const answers = async () => {
+    const connection = new RawConnection(server.port);
+    connection.send(GET);
+    const text = await connection.until((received) => received.includes("etcdserver"));
+    return { connection, isAnswered: text.includes("etcdserver") };
+  };
+  const first = await answers();
+  const second = await answers();
+  expect([first.isAnswered, second.isAnswered]).toEqual([true, true]);
+  expect((await answers()).isAnswered).toBe(false);
+  expect(refused).toBe(1);
+  first.connection.socket.destroy();
+  let isAnswered = false;
+  while (!isAnswered) isAnswered = (await answers()).isAnswered;
+  await server.stop();
+});
+
 test("the first bytes may come one by one", async () => {
   const server = await startDoors([]);
   const connection = new RawConnection(server.port);
