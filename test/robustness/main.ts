@@ -10,6 +10,7 @@
 import { parseArgs } from "node:util";
 import { bigDelete } from "./cases/big_delete.ts";
 import { bigRanges } from "./cases/big_ranges.ts";
+import { connections } from "./cases/connections.ts";
 import { diskFull } from "./cases/disk_full.ts";
 import { drain } from "./cases/drain.ts";
 import { extremes } from "./cases/extremes.ts";
@@ -19,7 +20,7 @@ import { startup } from "./cases/startup.ts";
 import { type Case, Context, type Settings } from "./context.ts";
 import { sourceCommand } from "./server.ts";
 
-const CASES: Case[] = [startup, kill, diskFull, drain, extremes, hostile, bigDelete, bigRanges];
+const CASES: Case[] = [startup, kill, diskFull, drain, extremes, hostile, connections, bigDelete, bigRanges];
 
 const { values: flags } = parseArgs({
   options: {

@@ -164,6 +164,11 @@ export async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
   }
 }
 
+/** A wrapper for a server that may have so many file descriptors. */
+export function withDescriptors(count: number): string[] {
+  return ["sh", "-c", `ulimit -n ${count} && exec "$@"`, "sh"];
+}
+
 /** The sources of this checkout, run by the Bun that is installed with them. */
 export function sourceCommand(): string[] {
   return [join(PROJECT_DIRECTORY, "node_modules", ".bin", "bun"), join(PROJECT_DIRECTORY, "src", "main.ts")];

@@ -4,7 +4,7 @@
  */
 import { bytes, CallError, Client, encode, pathOf, prefixEnd } from "../client.ts";
 import { Connection } from "../connection.ts";
-import { type Case, check } from "../context.ts";
+import { type Case, check, type Context } from "../context.ts";
 import { delay, type Server, within } from "../server.ts";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { WireReader } from "../../../src/base/varint.ts";
@@ -18,6 +18,8 @@ const KEYS_PER_TXN = 1000;
 const READ_MS_MAX = 100;
 const READS_MIN = 5;
 const TURN_MS_MAX = 200;
+/** The kill comes so long after the request was sent. */
+const KILL_MS_MAX = 80;
 const WATCH_MS_MAX = 60_000;
 /** Of WatchResponse. */
 const EVENTS_FIELD = 11;
@@ -32,7 +34,7 @@ export const bigDelete: Case = {
     const server = context.server({ flags: [`--max-txn-ops=${KEYS_PER_TXN}`, "--max-request-bytes=10000000"] });
     await server.start();
     await load(server, keys);
-    const survived = await killedAmid(server, keys);
+    const survived = await killedAmid(context, server, keys);
     if (!survived) await load(server, keys);
     const turnBeforeMs = (await server.metrics())["keelson_loop_turn_longest_seconds"]! * 1000;
     const watcher = await DeletionWatcher.open(server.port);
@@ -65,10 +67,10 @@ async function load(server: Server, keys: number): Promise<void> {
 }
 
 /** True if the keys were all there after the restart, false if none was. */
-async function killedAmid(server: Server, keys: number): Promise<boolean> {
+async function killedAmid(context: Context, server: Server, keys: number): Promise<boolean> {
   const client = await Client.open(server.port);
   const deletion = client.call(KV.method.deleteRange, DOOMED).then(() => true, (error: CallError) => !error.isLost);
-  await delay(40);
+  await delay(context.random.below(KILL_MS_MAX));
   const end = server.stop("SIGKILL");
   const isAcknowledged = await deletion;
   await end;

@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { bytes, Client } from "../client.ts";
 import { type Case, check, type Context } from "../context.ts";
-import type { Server } from "../server.ts";
+import { type Server, withDescriptors } from "../server.ts";
 import { KV } from "../../../src/gen/etcdserverpb/kv_pb.ts";
 
 /** A usage error has 2, as Go's flag package has it; all else 1. */
@@ -13,13 +13,15 @@ const USAGE = 2;
 /** No start-up error may take longer to be told. */
 const TOLD_MS_MAX = 15_000;
 const RECORDS = 200;
+const VALUE_SIZE = 2000;
+const SECTOR_SIZE = 512;
 
 export const startup: Case = {
   name: "startup",
   about: "directory or port in use, unwritable, unknown flag, damaged log: one clear line and the right exit code",
   async run(context) {
     let refusals = 0;
-    for (const test of [...FLAG_TESTS, ...PLACE_TESTS, ...LOG_TESTS]) {
+    for (const test of [...FLAG_TESTS, ...PLACE_TESTS, ...LIMIT_TESTS, ...LOG_TESTS]) {
       try {
         await test.run(context);
       } catch (error) {
@@ -178,7 +180,7 @@ async function writeLog(context: Context): Promise<WrittenLog> {
   await server.start();
   const client = await Client.open(server.port);
   for (let i = 0; i < RECORDS; i++) {
-    await client.call(KV.method.put, { key: bytes(`key-${i}`), value: bytes("v".repeat(700 + i)) });
+    await client.call(KV.method.put, { key: bytes(`key-${i}`), value: bytes("v".repeat(VALUE_SIZE + i)) });
   }
   client.close();
   await server.stop("SIGKILL");
@@ -201,6 +203,20 @@ function overwrite(path: string, position: number, data: Uint8Array): void {
   writeSync(file, data, 0, data.length, position);
   closeSync(file);
 }
+
+const LIMIT_TESTS: StartTest[] = [
+  {
+    name: "too few file descriptors",
+    refusals: 1,
+    run: (context) =>
+      refuses(
+        context.server({ name: "few-descriptors", wrapper: withDescriptors(100) }),
+        FAILURE,
+        /file descriptor limit/,
+        /100/,
+      ),
+  },
+];
 
 const LOG_TESTS: StartTest[] = [
   {
@@ -240,11 +256,13 @@ const LOG_TESTS: StartTest[] = [
 
 /** The last record in part, as a power failure leaves it: cut off and started. */
 async function tornTail({ server, segment, whole, offsets }: WrittenLog, end: number): Promise<void> {
-  const last = offsets.findLast((offset) => end - offset > 1024);
-  check(last !== undefined, "no record is longer than two sectors");
+  const last = offsets.findLast((offset, i) => (offsets[i + 1] ?? end) - offset > VALUE_SIZE);
+  check(last !== undefined, "no record holds a value");
   // What the server that has just run appended goes too.
   overwrite(segment, 0, whole);
-  overwrite(segment, last + 512, new Uint8Array(whole.length - last - 512));
+  // Disks write whole sectors: the record's first one is there, and perhaps the next, the others are lost.
+  const cut = Math.ceil((last + 64) / SECTOR_SIZE) * SECTOR_SIZE;
+  overwrite(segment, cut, new Uint8Array(whole.length - cut));
   await startsWith(server, RECORDS - 1);
   check(server.logLines().some((line) => /"repaired"/.test(line)), "the log does not speak of the repair");
   const copies = readdirSync(dirname(segment)).filter((name) => name.endsWith(".broken"));
