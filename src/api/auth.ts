@@ -1,9 +1,14 @@
+import {
+  AuthDisableRequestSchema,
+  AuthenticateRequestSchema,
+  AuthStatusRequestSchema,
+} from "../gen/etcdserverpb/auth_pb.ts";
 import { WireWriter } from "../base/varint.ts";
 import type { Method } from "../io/rpc.ts";
 import type { Member } from "../member/mod.ts";
 import { ApiError, notBuilt } from "./errors.ts";
 import { replyWithHeader } from "./header.ts";
-import { fail } from "./request.ts";
+import { fail, ignoringRequest } from "./request.ts";
 
 const SERVICE = "/etcdserverpb.Auth/";
 
@@ -36,15 +41,23 @@ export function authService(member: Member): Method[] {
     {
       kind: "unary",
       path: `${SERVICE}AuthStatus`,
-      handle: (call) => {
+      handle: ignoringRequest(AuthStatusRequestSchema, (call) => {
         const writer = new WireWriter(8);
         writer.integerField(3, AUTH_REVISION_INITIAL);
         replyWithHeader(call, member, 0, [writer.finish()]);
-      },
+      }),
     },
     // etcd accepts disabling what is not enabled.
-    { kind: "unary", path: `${SERVICE}AuthDisable`, handle: (call) => replyWithHeader(call, member, 0, []) },
-    { kind: "unary", path: `${SERVICE}Authenticate`, handle: (call) => fail(call, ApiError.AUTH_NOT_ENABLED) },
+    {
+      kind: "unary",
+      path: `${SERVICE}AuthDisable`,
+      handle: ignoringRequest(AuthDisableRequestSchema, (call) => replyWithHeader(call, member, 0, [])),
+    },
+    {
+      kind: "unary",
+      path: `${SERVICE}Authenticate`,
+      handle: ignoringRequest(AuthenticateRequestSchema, (call) => fail(call, ApiError.AUTH_NOT_ENABLED)),
+    },
     ...later,
   ];
 }

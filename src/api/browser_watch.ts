@@ -10,7 +10,7 @@ import { HeartbeatSchema, WatchRequestSchema, WatchResponseSchema } from "../gen
 import type { Clock, Timer } from "../io/clock.ts";
 import { Code, type MessageBody, type Method, RpcError, type StreamCall } from "../io/rpc.ts";
 import { type LocalStreamCall, startStream, statusOf, type StreamMethod } from "../io/rpc_local.ts";
-import { decodeMessage } from "./request.ts";
+import { decodeStreamMessage } from "./request.ts";
 
 /** keelson.v1.Watch: a list of create requests on one stream of responses, over etcd's Watch. */
 export function browserWatchService(watch: StreamMethod, clock: Clock): Method[] {
@@ -19,7 +19,7 @@ export function browserWatchService(watch: StreamMethod, clock: Clock): Method[]
     path: "/keelson.v1.Watch/Watch",
     handle: (call, request) => {
       // A copy, as what is read of it outlives this call of the handler.
-      const { creates } = decodeMessage(WatchRequestSchema, request.slice());
+      const { creates } = decodeStreamMessage(WatchRequestSchema, request.slice());
       if (creates.length === 0) {
         throw new RpcError(Code.INVALID_ARGUMENT, "keelson: a watch needs at least one create request");
       }

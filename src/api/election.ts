@@ -17,7 +17,7 @@ import {
 import { Code, type Method, RpcError, type StreamCall } from "../io/rpc.ts";
 import { createdAt, LeaseQueue, sessionLease } from "./lease_queue.ts";
 import { type LocalClient, LocalServices, localStreamMethod, localUnaryMethod } from "./local_client.ts";
-import { decodeMessage } from "./request.ts";
+import { decodeMessage, decodeStreamMessage } from "./request.ts";
 
 const SERVICE = "/v3electionpb.Election/";
 
@@ -110,7 +110,7 @@ async function leader(client: LocalClient, bytes: Uint8Array): Promise<Uint8Arra
 
 /** Sends the leader and what it proclaims, then its successor, and so on. Any error but a cancellation ends the stream well. */
 async function observe(client: LocalClient, call: StreamCall, bytes: Uint8Array): Promise<void> {
-  const { name } = decodeMessage(LeaderRequestSchema, bytes);
+  const { name } = decodeStreamMessage(LeaderRequestSchema, bytes);
   const queue = new LeaseQueue(client, name);
   const send = sender(call);
   try {

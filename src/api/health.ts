@@ -3,10 +3,11 @@ import {
   HealthCheckRequestSchema,
   HealthCheckResponse_ServingStatus as ServingStatus,
   HealthCheckResponseSchema,
+  HealthListRequestSchema,
   HealthListResponseSchema,
 } from "../gen/grpc/health/v1/health_pb.ts";
 import { Code, type Method, RpcError } from "../io/rpc.ts";
-import { decodeMessage } from "./request.ts";
+import { decodeMessage, decodeStreamMessage, ignoringRequest } from "./request.ts";
 
 const SERVICE = "/grpc.health.v1.Health/";
 
@@ -20,32 +21,30 @@ export function healthService(): Method[] {
       kind: "unary",
       path: `${SERVICE}Check`,
       handle: (call, request) => {
-        if (serviceOf(request) !== "") throw new RpcError(Code.NOT_FOUND, "unknown service");
+        if (decodeMessage(HealthCheckRequestSchema, request).service !== "") {
+          throw new RpcError(Code.NOT_FOUND, "unknown service");
+        }
         call.reply(statusMessage(ServingStatus.SERVING));
       },
     },
     {
       kind: "unary",
       path: `${SERVICE}List`,
-      handle: (call) => {
+      handle: ignoringRequest(HealthListRequestSchema, (call) => {
         const statuses = { "": create(HealthCheckResponseSchema, { status: ServingStatus.SERVING }) };
         call.reply(toBinary(HealthListResponseSchema, create(HealthListResponseSchema, { statuses })));
-      },
+      }),
     },
     {
       kind: "server_streaming",
       path: `${SERVICE}Watch`,
       handle: (call, request) => {
         // The stream stays open either way: an unknown service might be registered one day.
-        const isKnown = serviceOf(request) === "";
+        const isKnown = decodeStreamMessage(HealthCheckRequestSchema, request).service === "";
         call.send(statusMessage(isKnown ? ServingStatus.SERVING : ServingStatus.SERVICE_UNKNOWN));
       },
     },
   ];
-}
-
-function serviceOf(request: Uint8Array): string {
-  return decodeMessage(HealthCheckRequestSchema, request).service;
 }
 
 function statusMessage(status: ServingStatus): Uint8Array {

@@ -17,7 +17,7 @@ import {
 } from "../wire/mod.ts";
 import { ApiError, fromApply, fromMember } from "./errors.ts";
 import { replyWithHeader, writeHeader } from "./header.ts";
-import { decode, fail } from "./request.ts";
+import { decode, decodeStreamed, fail } from "./request.ts";
 import { checkDeleteRange, checkPut, checkRange, checkRangeStream, checkTxn } from "./validation.ts";
 
 export interface KvOptions {
@@ -187,7 +187,7 @@ function runSteps(member: Member, steps: Steps<Outcome>, onDone: (outcome: Outco
 const FIRST_CHUNK_LIMIT = 10;
 
 function rangeStream(member: Member, options: KvOptions, call: StreamCall, bytes: Uint8Array): void {
-  const request = decode(decodeRangeRequest, bytes.slice());
+  const request = decodeStreamed(decodeRangeRequest, bytes.slice());
   const objection = checkRangeStream(request);
   if (objection !== undefined) return fail(call, objection);
   read(member, request.serializable, call, () => new RangeStream(member, options, call, request).next());

@@ -2,6 +2,7 @@ import { toBinary } from "@bufbuild/protobuf";
 import {
   LeaseGrantRequestSchema,
   LeaseKeepAliveRequestSchema,
+  LeaseLeasesRequestSchema,
   LeaseRevokeRequestSchema,
   LeaseTimeToLiveRequestSchema,
 } from "../gen/etcdserverpb/lease_pb.ts";
@@ -13,7 +14,7 @@ import { RaftOperation } from "../wire/mod.ts";
 import { fromMember } from "./errors.ts";
 import { replyWithHeader, writeHeader } from "./header.ts";
 import { propose } from "./kv.ts";
-import { decodeMessage, fail } from "./request.ts";
+import { decodeMessage, decodeStreamMessage, fail, ignoringRequest } from "./request.ts";
 
 const SERVICE = "/etcdserverpb.Lease/";
 
@@ -26,7 +27,11 @@ export function leaseService(member: Member): Method[] {
       handle: (call, request) => revoke(member, call, request),
     },
     { kind: "unary", path: `${SERVICE}LeaseTimeToLive`, handle: (call, request) => timeToLive(member, call, request) },
-    { kind: "unary", path: `${SERVICE}LeaseLeases`, handle: (call) => leases(member, call) },
+    {
+      kind: "unary",
+      path: `${SERVICE}LeaseLeases`,
+      handle: ignoringRequest(LeaseLeasesRequestSchema, (call) => leases(member, call)),
+    },
     { kind: "bidi_streaming", path: `${SERVICE}LeaseKeepAlive`, handle: (call) => keepAlive(member, call) },
   ];
 }
@@ -103,7 +108,7 @@ function keepAlive(member: Member, call: StreamCall): void {
     finishIfDone();
   };
   call.onMessage((bytes) => {
-    const { ID } = decodeMessage(LeaseKeepAliveRequestSchema, bytes);
+    const { ID } = decodeStreamMessage(LeaseKeepAliveRequestSchema, bytes);
     const writer = new WireWriter(64);
     writeHeader(writer, member, 0);
     writer.integer64Field(2, ID);

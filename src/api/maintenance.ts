@@ -1,5 +1,10 @@
 import { toBinary } from "@bufbuild/protobuf";
-import { AlarmRequestSchema, HashKVRequestSchema } from "../gen/etcdserverpb/maintenance_pb.ts";
+import {
+  AlarmRequestSchema,
+  HashKVRequestSchema,
+  HashRequestSchema,
+  StatusRequestSchema,
+} from "../gen/etcdserverpb/maintenance_pb.ts";
 import { JOB_STEP_BUDGET } from "../base/limits.ts";
 import { ETCD_VERSION, STORAGE_VERSION } from "../base/version.ts";
 import { utf8 } from "../base/bytes.ts";
@@ -11,7 +16,7 @@ import { RaftOperation } from "../wire/mod.ts";
 import { ApiError, notBuilt } from "./errors.ts";
 import { replyWithHeader } from "./header.ts";
 import { propose } from "./kv.ts";
-import { decodeMessage, fail } from "./request.ts";
+import { decodeMessage, fail, ignoringRequest } from "./request.ts";
 
 const SERVICE = "/etcdserverpb.Maintenance/";
 
@@ -20,9 +25,13 @@ const QUOTA_DEFAULT = 2 * 1024 ** 3;
 
 export function maintenanceService(member: Member): Method[] {
   return [
-    { kind: "unary", path: `${SERVICE}Status`, handle: (call) => status(member, call) },
+    {
+      kind: "unary",
+      path: `${SERVICE}Status`,
+      handle: ignoringRequest(StatusRequestSchema, (call) => status(member, call)),
+    },
     { kind: "unary", path: `${SERVICE}Alarm`, handle: (call, request) => alarm(member, call, request) },
-    { kind: "unary", path: `${SERVICE}Hash`, handle: (call) => hash(member, call) },
+    { kind: "unary", path: `${SERVICE}Hash`, handle: ignoringRequest(HashRequestSchema, (call) => hash(member, call)) },
     { kind: "unary", path: `${SERVICE}HashKV`, handle: (call, request) => hashKv(member, call, request) },
     { kind: "unary", path: `${SERVICE}Defragment`, handle: (call) => fail(call, notBuilt("defragmentation")) },
     { kind: "unary", path: `${SERVICE}MoveLeader`, handle: (call) => fail(call, notBuilt("moving the leader")) },

@@ -13,7 +13,7 @@ import {
   ServerReflectionResponseSchema,
 } from "../gen/grpc/reflection/v1/reflection_pb.ts";
 import { Code, type Method, type StreamCall } from "../io/rpc.ts";
-import { decodeMessage } from "./request.ts";
+import { decodeStreamMessage } from "./request.ts";
 
 type Answer = MessageInitShape<typeof ServerReflectionResponseSchema>["messageResponse"];
 
@@ -33,7 +33,7 @@ export function reflectionService(services: readonly DescService[]): Method[] {
 function serve(call: StreamCall, registry: Registry): void {
   const sent = new Set<DescFile>();
   call.onMessage((bytes) => {
-    const request = decodeMessage(ServerReflectionRequestSchema, bytes);
+    const request = decodeStreamMessage(ServerReflectionRequestSchema, bytes);
     const response = create(ServerReflectionResponseSchema, {
       validHost: request.host,
       originalRequest: request,

@@ -10,7 +10,7 @@ import type { Method, StreamCall } from "../io/rpc.ts";
 import type { Member } from "../member/mod.ts";
 import type { WatchCreateRequest, WatchOwner, WatchStream } from "../watch/mod.ts";
 import { cachedHeader } from "./header.ts";
-import { decodeMessage } from "./request.ts";
+import { decodeStreamMessage } from "./request.ts";
 
 export interface WatchOptions {
   /** `--max-request-bytes`: fragments are as large as etcd makes them. */
@@ -74,7 +74,7 @@ class WatchSession implements WatchOwner {
   }
 
   #take(bytes: Uint8Array): void {
-    const { requestUnion } = decodeMessage(WatchRequestSchema, bytes);
+    const { requestUnion } = decodeStreamMessage(WatchRequestSchema, bytes);
     switch (requestUnion.case) {
       case "createRequest":
         this.#stream.create(createRequest(requestUnion.value));

@@ -6,8 +6,11 @@
 /** Largest safe revision, version or limit from a client: int64 values beyond are clamped where they are only compared. */
 export const CLAMP_MAX = Number.MAX_SAFE_INTEGER;
 
-/** Levels of nested transactions that are decoded; deeper is malformed input. (`--max-txn-ops` refuses far earlier.) */
-export const TXN_DEPTH_MAX = 1000;
+/**
+ * Levels of nested transactions that are decoded; deeper is malformed input, as for Go's parser, which counts two messages
+ * a level and stops at 10,000. (`--max-txn-ops` refuses far earlier.)
+ */
+export const TXN_DEPTH_MAX = 4999;
 
 // rpc/http2: what one connection, and all connections together, may make the server hold or do.
 
@@ -241,3 +244,6 @@ export const HTTP_WRITE_STALL_MS = 60_000;
  */
 export const DESCRIPTORS_RESERVED_MIN = 150;
 export const DESCRIPTORS_RESERVED_FRACTION = 1 / 8;
+
+/** Content subtypes ("application/grpc+proto") that are echoed in answers; calls with further ones are answered without. */
+export const GRPC_CONTENT_SUBTYPES_MAX = 16;

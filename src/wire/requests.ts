@@ -74,6 +74,14 @@ export interface CompactionRequest {
   physical: boolean;
 }
 
+/** Transactions nested deeper than any protobuf parser goes. */
+export class DepthError extends WireError {
+  constructor() {
+    super("transactions nested too deeply");
+    this.name = "DepthError";
+  }
+}
+
 export function decodeRangeRequest(bytes: Uint8Array): RangeRequest {
   const request = newRangeRequest();
   readRange(new WireReader(bytes), request);
@@ -233,7 +241,7 @@ function readDeleteRange(reader: WireReader, request: DeleteRangeRequest): void 
 }
 
 function readTxn(reader: WireReader, request: TxnRequest, depth: number): void {
-  if (depth > TXN_DEPTH_MAX) throw new WireError("transactions nested too deeply");
+  if (depth > TXN_DEPTH_MAX) throw new DepthError();
   for (let tag = reader.nextTag(); tag !== 0; tag = reader.nextTag()) {
     switch (tag) {
       case 10:

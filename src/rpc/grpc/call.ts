@@ -97,7 +97,8 @@ export abstract class GrpcCall implements Call, StreamHandler, DeadlineEntry {
   }
 
   onEnd(): void {
-    if (!this.isClosed) this.takeEnd(this.#partialSize > 0);
+    // As Go reads it: an end inside the prefix is an end, one inside the message is unexpected.
+    if (!this.isClosed) this.takeEnd(this.#partialSize >= PREFIX_SIZE);
   }
 
   onDrain(): void {}

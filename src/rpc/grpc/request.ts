@@ -1,3 +1,4 @@
+import { GRPC_CONTENT_SUBTYPES_MAX } from "../../base/limits.ts";
 import type { Metadata, Method } from "../../io/rpc.ts";
 import { Code } from "../../io/rpc.ts";
 import { fieldKind, type HeaderField, type HeaderList, HeaderTemplate } from "../http2/mod.ts";
@@ -58,10 +59,18 @@ export interface Rejection {
   readonly message: string;
 }
 
-const plainHeaders = responseHeaders("", false);
-const plainGzipHeaders = responseHeaders("", true);
-const protoHeaders = responseHeaders("proto", false);
-const protoGzipHeaders = responseHeaders("proto", true);
+/** The headers of answers, by content subtype: grpc-go echoes whatever the client named. */
+const answerHeaders = new Map<string, { readonly plain: HeaderTemplate; readonly gzip: HeaderTemplate }>();
+
+function headersFor(subtype: string): { readonly plain: HeaderTemplate; readonly gzip: HeaderTemplate } {
+  const known = answerHeaders.get(subtype);
+  if (known !== undefined) return known;
+  // Templates are kept for good, so clients cannot have new ones made without end.
+  if (answerHeaders.size >= GRPC_CONTENT_SUBTYPES_MAX) return headersFor("");
+  const made = { plain: responseHeaders(subtype, false), gzip: responseHeaders(subtype, true) };
+  answerHeaders.set(subtype, made);
+  return made;
+}
 
 function responseHeaders(subtype: string, isGzip: boolean): HeaderTemplate {
   return new HeaderTemplate([
@@ -70,6 +79,9 @@ function responseHeaders(subtype: string, isGzip: boolean): HeaderTemplate {
     ...isGzip ? [["grpc-encoding", "gzip"] as const] : [],
   ]);
 }
+
+// The one that is fallen back to comes first.
+headersFor("");
 
 /** What a header block says to gRPC. Blocks that repeat share one, so nothing in it belongs to a single call. */
 export class GrpcRequest {
@@ -111,10 +123,8 @@ export class GrpcRequest {
     this.timeoutMs = typeof timeout === "number" ? timeout : Infinity;
     this.isGzip = encoding === "gzip";
     this.compressesReplies = this.isGzip && acceptsGzip;
-    const isProto = headers.contentType !== BASE_CONTENT_TYPE && contentSubtype(headers.contentType) === "proto";
-    this.responseHeaders = isProto
-      ? (this.compressesReplies ? protoGzipHeaders : protoHeaders)
-      : (this.compressesReplies ? plainGzipHeaders : plainHeaders);
+    const answers = headersFor(contentSubtype(headers.contentType) ?? "");
+    this.responseHeaders = this.compressesReplies ? answers.gzip : answers.plain;
 
     // In the order in which grpc-go looks.
     if (hostCount > 1) {

@@ -34,7 +34,7 @@ describe("a bidirectional stream", () => {
   test("that ends within a message fails", async () => {
     const { peer } = serve([echo]);
     const id = peer.open("/t.T/Echo");
-    peer.data(id, Uint8Array.of(0, 0), true);
+    peer.data(id, Uint8Array.of(0, 0, 0, 0, 5, 1), true);
     expect(await peer.status(id)).toEqual([13, "unexpected EOF"]);
   });
 
