@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { LEASE_RENEWALS_MAX } from "../../src/base/limits.ts";
 import { utf8, utf8Text } from "../../src/base/bytes.ts";
 import { KV } from "../../src/gen/etcdserverpb/kv_pb.ts";
 import { Lease, type LeaseKeepAliveResponse } from "../../src/gen/etcdserverpb/lease_pb.ts";
@@ -125,6 +126,35 @@ describe("a keep-alive stream", () => {
     await server.clock.advance(SLACK_MS);
     expect(textOf((await first)!)).toBe("5: 0");
     expect(textOf((await stream.next())!)).toBe("6: 100");
+  });
+
+  test("is not read while too many of its requests wait, and all of them are answered", async () => {
+    const server = await TestMember.start();
+    await server.clock.advance(100);
+    await grant(server, 5n, 10n);
+    await grant(server, 6n, 100n);
+    const stream = server.stream(Lease.method.leaseKeepAlive);
+    await server.clock.advance(9950);
+    const count = 3 * LEASE_RENEWALS_MAX;
+    // Due between two looks for expired leases, so that the first request makes all behind it wait.
+    server.clock.after(100, () => {
+      for (let i = 0; i < count; i++) stream.send({ ID: i % 100 === 0 ? 5n : 6n });
+      stream.call.halfClose();
+    });
+    await server.clock.advance(100);
+    let answered = 0;
+    const answers: string[] = [];
+    const reading = (async () => {
+      for (let next = await stream.receive(); next !== undefined; next = await stream.receive(), answered++) {
+        answers.push(textOf(next));
+      }
+    })();
+    await server.clock.settle();
+    expect(answered).toBe(0);
+    await server.clock.advance(5 * SLACK_MS);
+    await server.clock.run(reading);
+    expect(answers.length).toBe(count);
+    expect(answers.every((answer, i) => answer === (i % 100 === 0 ? "5: 0" : "6: 100"))).toBe(true);
   });
 
   function textOf({ ID, TTL }: LeaseKeepAliveResponse): string {
