@@ -112,7 +112,9 @@ function range(member: Member, options: KvOptions, call: UnaryCall, bytes: Uint8
   const request = decode(decodeRangeRequest, bytes);
   const objection = checkRange(request);
   if (objection !== undefined) return fail(call, objection);
-  read(member, request.serializable, call, () => startRange(member, options, call, request));
+  // A read that has to wait outlives the call's buffer.
+  const kept = request.serializable || member.isReadable ? request : decodeRangeRequest(bytes.slice());
+  read(member, request.serializable, call, () => startRange(member, options, call, kept));
 }
 
 function startRange(member: Member, { budget }: KvOptions, call: UnaryCall, request: RangeRequest): void {

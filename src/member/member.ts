@@ -149,9 +149,14 @@ export class Member {
     this.#loop.wake();
   }
 
+  /** A linearizable read would be called back at once. */
+  get isReadable(): boolean {
+    return this.#bootstrapped.raft.canReadAlone;
+  }
+
   /** Calls `read` once the applied state is as new as every write acknowledged before this call: usually at once. */
   linearizableRead(read: Read): void {
-    if (this.#bootstrapped.raft.canReadAlone) read(undefined);
+    if (this.isReadable) read(undefined);
     else this.#reads.add(read, this.#options.clock.monotonicMs());
   }
 
