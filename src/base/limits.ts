@@ -16,6 +16,9 @@ export const TXN_DEPTH_MAX = 4999;
 
 /** Bytes that all connections of a server may have buffered; above it a call is answered RESOURCE_EXHAUSTED and new streams are refused. */
 export const RPC_BUFFERED_BYTES_MAX = 256 * 1024 * 1024;
+/** One connection gets as much of it as it leaves to others; of amounts up to this size, so many times as much. */
+export const BUDGET_SMALL_SIZE = 16 * 1024;
+export const BUDGET_SMALL_FACTOR = 4;
 /** What an open stream counts in that budget beside its buffers (its header list's size, if that is more): bounds streams too. */
 export const HTTP2_STREAM_COST = 1024;
 /** Streams open at once on a connection unless the operator says otherwise; one more is refused (REFUSED_STREAM). */

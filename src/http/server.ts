@@ -3,7 +3,7 @@
 import type { Clock } from "../io/clock.ts";
 import { Code, RpcError } from "../io/rpc.ts";
 import { GrpcRouter } from "../rpc/grpc/mod.ts";
-import { Budget, Http2Server, type Http2ServerOptions, SocketStream } from "../rpc/http2/mod.ts";
+import { Budget, BudgetShare, Http2Server, type Http2ServerOptions, SocketStream } from "../rpc/http2/mod.ts";
 import { ConnectionLimit } from "./connection_limit.ts";
 import { createHttpApp, type HttpApp, type HttpAppOptions } from "./app.ts";
 import { serveExchange } from "./exchange.ts";
@@ -69,7 +69,9 @@ export class ClientServer {
 
   start(options: ClientServerOptions): void {
     const budget = options.budget ?? new Budget();
-    const app: HttpApp = createHttpApp({ ...options, budget, stopSignal: this.#stop.signal });
+    // Requests that do not come through the engine's streams are one party together.
+    const share = new BudgetShare(budget);
+    const app: HttpApp = createHttpApp({ ...options, budget: share, stopSignal: this.#stop.signal });
     const router = new GrpcRouter(options.methods, {
       clock: options.clock,
       receiveMessageSizeMax: options.maxRequestSize,

@@ -26,7 +26,7 @@ import {
 import { AssertionError } from "../../base/assert.ts";
 import { EMPTY_BYTES, utf8 } from "../../base/bytes.ts";
 import type { ByteStream, ByteStreamListener, HttpField } from "../../io/net.ts";
-import type { Budget } from "./budget.ts";
+import { BudgetShare } from "./budget.ts";
 import { CreditBucket } from "./credit.ts";
 import { HeaderTemplate, HpackEncoder } from "./encoder.ts";
 import type { HeaderList } from "./field.ts";
@@ -78,7 +78,7 @@ const ENDED = 3;
 
 export class Http2Connection implements ByteStreamListener {
   readonly server: Http2Server;
-  readonly budget: Budget;
+  readonly budget: BudgetShare;
   readonly remoteAddress: string;
   readonly #socket: ByteStream;
   readonly #streams = new Map<number, Http2Stream>();
@@ -144,7 +144,7 @@ export class Http2Connection implements ByteStreamListener {
 
   constructor(server: Http2Server, socket: ByteStream) {
     this.server = server;
-    this.budget = server.budget;
+    this.budget = new BudgetShare(server.budget);
     this.remoteAddress = socket.remoteAddress;
     this.#socket = socket;
     this.#controlCredit = new CreditBucket(HTTP2_CONTROL_CREDIT_MAX, HTTP2_CONTROL_CREDIT_PER_SECOND, server.clock);

@@ -8,13 +8,14 @@
  * 2. Every header block is decoded, in order, whatever becomes of its stream: the header table belongs to the connection.
  * 3. A stream's handler hears nothing after `onAbort` or after it ended the stream itself.
  * 4. A socket has at most one write in flight; what is produced in one turn leaves in one write, up to a turn's share.
- * 5. Whatever is buffered for a stream is counted in the budget, and given back when the stream closes.
+ * 5. Whatever is buffered for a stream is counted in the budget, and given back when the stream closes; no connection
+ *    takes more than it leaves to the others.
  * 6. Bytes handed to a handler are valid until it returns; bytes handed to a stream are copied before the call returns.
  *
  * To read in this order: protocol, huffman, static_table, field, hpack, encoder; budget, credit, buffers; stream,
  * connection, server; exchange, socket.
  */
-export { Budget } from "./budget.ts";
+export { Budget, BudgetShare } from "./budget.ts";
 export { HeaderTemplate } from "./encoder.ts";
 export { exchangeApplication } from "./exchange.ts";
 export { type FieldKind, fieldKind, type HeaderField, type HeaderList } from "./field.ts";

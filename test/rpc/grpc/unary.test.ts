@@ -6,7 +6,7 @@ import { Code, type MessageBody, type Method, RpcError, type UnaryCall } from ".
 import { Budget, ErrorCode } from "../../../src/rpc/http2/mod.ts";
 import { FrameType, Setting } from "../../../src/rpc/http2/protocol.ts";
 import { type Fields, frame, headerBlock, requestFields, uint32 } from "../peer.ts";
-import { GRPC, message, serve } from "./peer.ts";
+import { GRPC, GrpcPeer, message, serve } from "./peer.ts";
 
 function unary(path: string, handle: (call: UnaryCall, request: Uint8Array) => void | Promise<void>): Method {
   return { kind: "unary", path, handle };
@@ -423,21 +423,37 @@ describe("memory", () => {
     expect(bodies.map((body) => body.closed)).toEqual([1, 1]);
   });
 
-  test("replies that clients do not take are bounded by the budget; others are served", async () => {
+  test("replies that a client does not take are bounded: by what they leave to other clients", async () => {
     const budget = new Budget(1_000_000);
     const large = unary("/t.T/Large", (call) => call.reply(new Uint8Array(300_000)));
     const { peer, server } = serve([large, echo], { budget });
+    const ids = [1, 2, 3, 4].map(() => peer.call("/t.T/Large", ""));
+    const statusOf = async (of: GrpcPeer, id: number) => (await of.answer(id)).fields["grpc-status"];
+    // Two wait in the queue; a third would take more than the half.
     const statuses = [];
-    const ids = [1, 2, 3, 4, 5].map(() => peer.call("/t.T/Large", ""));
-    for (const id of ids) statuses.push((await peer.answer(id)).fields["grpc-status"]);
-    expect(statuses).toEqual([undefined, undefined, undefined, "8", "8"].map((status) => status!));
+    for (const id of ids) statuses.push(await statusOf(peer, id));
+    expect(statuses).toEqual([undefined!, undefined!, "8", "8"]);
+    expect(await peer.status(ids[3])).toEqual([8, "server has no buffer space left for this reply"]);
+
+    const other = new GrpcPeer(server);
+    expect(await statusOf(other, other.call("/t.T/Large", ""))).toBeUndefined();
+    expect(await statusOf(other, other.call("/t.T/Large", ""))).toBe("8");
     expect(budget.peak).toBeLessThanOrEqual(1_000_000);
-    expect(await peer.status(ids[4])).toEqual([8, "server has no buffer space left for this reply"]);
-    peer.send(frame(FrameType.SETTINGS, 0, 0, [0, Setting.INITIAL_WINDOW_SIZE, 0x10, 0, 0, 0]));
-    peer.send(frame(FrameType.WINDOW_UPDATE, 0, 0, uint32(1 << 24)));
-    expect(await peer.status(peer.call("/test.Echo/Echo", ""))).toEqual([0, ""]);
-    peer.stream.listener!.onClose();
+
+    const third = new GrpcPeer(server);
+    expect(await third.status(third.call("/test.Echo/Echo", ""))).toEqual([0, ""]);
+    for (const each of [peer, other, third]) each.stream.listener!.onClose();
     expect(server.budget.used).toBe(0);
+  });
+
+  test("calls that are opened and never made leave room for those of others", async () => {
+    const budget = new Budget(1_000_000);
+    const { peer, server } = serve([echo], { budget });
+    for (let i = 0; i < 1000; i++) peer.open("/test.Echo/Echo");
+    await peer.settled();
+    expect(budget.used).toBeLessThan(810_000);
+    const other = new GrpcPeer(server);
+    expect(await other.status(other.call("/test.Echo/Echo", "x"))).toEqual([0, ""]);
   });
 
   test("messages announced large but never sent cost nothing; those that come are bounded by the budget", async () => {
