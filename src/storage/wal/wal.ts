@@ -135,21 +135,21 @@ export class Wal {
 
   /**
    * Creates a log; the parent of its directory exists. Rejects with WalError if the directory is there and not empty
-   * (etcd would remove what is in it), with DiskError if the disk fails.
+   * (etcd would remove what is in it), or if the disk fails.
    */
   static async create(disk: Disk, options: WalCreateOptions): Promise<Wal> {
     const { directory, metadata, log } = options;
-    if (await disk.stat(directory) !== undefined && (await disk.list(directory)).length > 0) {
-      throw new WalError(directory, 0, "files in the way of a new log", "remove them, or choose another directory");
-    }
     const temporary = `${directory}.tmp`;
-    await disk.removeDirectory(temporary);
-    await disk.makeDirectory(temporary);
-
     const name = segmentName(0, 0);
-    const file = await disk.open(`${temporary}/${name}`, { write: true, create: true });
     const writer = new RecordWriter(0, 4096);
+    let file: File | undefined;
     try {
+      if (await disk.stat(directory) !== undefined && (await disk.list(directory)).length > 0) {
+        throw new WalError(directory, 0, "files in the way of a new log", "remove them, or choose another directory");
+      }
+      await disk.removeDirectory(temporary);
+      await disk.makeDirectory(temporary);
+      file = await disk.open(`${temporary}/${name}`, { write: true, create: true });
       await lock(file, `${temporary}/${name}`);
       await file.allocate(options.segmentSize ?? SEGMENT_SIZE);
       writer.chain();
@@ -162,8 +162,9 @@ export class Wal {
       await disk.rename(temporary, directory);
       await disk.syncDirectory(parentOf(directory));
     } catch (error) {
-      await file.close();
-      throw error;
+      await file?.close();
+      if (!(error instanceof DiskError)) throw error;
+      throw new WalError(error.path, 0, `cannot create the log: ${error.message}`, adviceFor(error), { cause: error });
     }
     log.debug("created WAL", { "path": `${directory}/${name}` });
     return new Wal(disk, options, {
@@ -318,8 +319,9 @@ export class Wal {
       return cause;
     }
     const path = `${this.#options.directory}/${this.#tail.name.name}`;
-    const found = `cannot append: ${cause.message}`;
-    this.#failure = new WalError(path, this.#offset, found, adviceFor(cause), { cause });
+    // A segment's file keeps the temporary name under which it was opened.
+    const reason = cause.path === this.#tail.file.path ? cause.message.replace(cause.path, path) : cause.message;
+    this.#failure = new WalError(path, this.#offset, `cannot append: ${reason}`, adviceFor(cause), { cause });
     return this.#failure;
   }
 

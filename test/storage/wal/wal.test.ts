@@ -96,6 +96,13 @@ test("a log is not created over the files of others", async () => {
   expect([...disk.contents().keys()]).toEqual(["wal/", "wal/notes.txt"]);
 });
 
+test("a log for which there is no room says what to do", async () => {
+  const disk = new SimulatedDisk({ seed: 1 });
+  disk.capacity = 1000;
+  const creating = Wal.create(disk, { ...options, metadata });
+  await expect(creating).rejects.toThrow(/cannot create the log: allocate .*: ENOSPC; make room and start again/);
+});
+
 test("a second opening of a log is refused while the first lasts", async () => {
   const disk = new SimulatedDisk({ seed: 1 });
   const wal = await Wal.create(disk, { ...options, metadata });
