@@ -83,7 +83,7 @@ async function refusesToStartWithoutRoom(context: Context): Promise<void> {
   const disk = await SmallDisk.mount(context, "tiny", TINY_SIZE);
   const server = context.server({ name: "server-tiny", wrapper: disk.wrapper, dataDirectory: `${disk.path}/data` });
   server.spawn();
-  checkReason(server, await server.end, /no space left/);
+  checkReason(server, await server.end, /no space left/, /make room/);
 }
 
 async function stopsAndStartsAgain(context: Context): Promise<string> {
@@ -92,14 +92,15 @@ async function stopsAndStartsAgain(context: Context): Promise<string> {
   await server.start();
   const acknowledged = new Map<string, string>();
   const refused = await fill(server, acknowledged);
-  checkReason(server, await server.end, /no space left/, /\.wal/, /make room and start again/);
+  checkReason(server, await server.end, /no space left/, /wal: \S+\.wal, byte \d+/, /make room and start again/);
+  check(!/\.tmp/.test(server.lastLogLine()), `a name that the file no longer has: ${server.lastLogLine()}`);
   const reason = reasonOf(server);
 
   // Without room it may not come up, and must not lose anything by trying.
   server.spawn();
   const early = await Promise.race([server.end, server.ready().then(() => undefined, () => undefined)]);
   await server.stop("SIGKILL");
-  if (early !== undefined) checkReason(server, early, /no space left/);
+  if (early !== undefined) checkReason(server, early, /no space left/, /make room/);
 
   await disk.resize(LARGE_SIZE);
   await server.start();
