@@ -1,4 +1,4 @@
-import { JOB_STEP_BUDGET } from "../base/limits.ts";
+import { JOB_STEP_BUDGET, TXN_DEPTH_VALID_MAX } from "../base/limits.ts";
 import { WIRE_BYTES, WireWriter } from "../base/varint.ts";
 import { isReadOnly, isSerializable, type Outcome, rangeBody, readTxn, type Steps } from "../apply/mod.ts";
 import type { MemoryBudget, Method, RpcError, StreamCall, UnaryCall } from "../io/rpc.ts";
@@ -10,10 +10,13 @@ import {
   decodePutRequest,
   decodeRangeRequest,
   decodeTxnRequest,
+  DepthError,
   Parts,
   RaftOperation,
   type RangeRequest,
   SortTarget,
+  txnDepth,
+  type TxnRequest,
 } from "../wire/mod.ts";
 import { ApiError, fromApply, fromMember } from "./errors.ts";
 import { replyWithHeader, writeHeader } from "./header.ts";
@@ -59,7 +62,8 @@ function deleteRange(member: Member, call: UnaryCall, bytes: Uint8Array): void {
 }
 
 function txn(member: Member, options: KvOptions, call: UnaryCall, bytes: Uint8Array): void {
-  const request = decode(decodeTxnRequest, bytes);
+  const request = decode(decodeShallowTxn, bytes);
+  if (request === undefined) return fail(call, ApiError.TOO_MANY_OPERATIONS);
   const objection = checkTxn(request, options.txnOperationsMax);
   if (objection !== undefined) return fail(call, objection);
   if (!isReadOnly(request)) return propose(member, call, RaftOperation.TXN, bytes);
@@ -71,6 +75,16 @@ function txn(member: Member, options: KvOptions, call: UnaryCall, bytes: Uint8Ar
     call,
     () => runSteps(member, readTxn(member.keyspace, kept), (outcome) => answer(member, call, outcome)),
   );
+}
+
+/** Undefined: valid, but nested deeper than it is worth decoding, as it has too many operations anyway. */
+function decodeShallowTxn(bytes: Uint8Array): TxnRequest | undefined {
+  try {
+    return decodeTxnRequest(bytes);
+  } catch (error) {
+    if (error instanceof DepthError && txnDepth(bytes) <= TXN_DEPTH_VALID_MAX) return undefined;
+    throw error;
+  }
 }
 
 function compact(member: Member, call: UnaryCall, bytes: Uint8Array): void {

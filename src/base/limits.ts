@@ -7,10 +7,13 @@
 export const CLAMP_MAX = Number.MAX_SAFE_INTEGER;
 
 /**
- * Levels of nested transactions that are decoded; deeper is malformed input, as for Go's parser, which counts two messages
- * a level and stops at 10,000. (`--max-txn-ops` refuses far earlier.)
+ * Levels of nested transactions that are decoded, well within the stack of every runtime. Deeper ones are answered "too
+ * many operations", which `--max-txn-ops` says far earlier.
  */
-export const TXN_DEPTH_MAX = 4999;
+export const TXN_DEPTH_MAX = 1000;
+
+/** Deeper still it is malformed input: Go's parser counts two messages a level and stops at 10,000. */
+export const TXN_DEPTH_VALID_MAX = 4999;
 
 // rpc/http2: what one connection, and all connections together, may make the server hold or do.
 

@@ -74,12 +74,30 @@ export interface CompactionRequest {
   physical: boolean;
 }
 
-/** Transactions nested deeper than any protobuf parser goes. */
+/** Transactions nested deeper than they are decoded. */
 export class DepthError extends WireError {
   constructor() {
     super("transactions nested too deeply");
     this.name = "DepthError";
   }
+}
+
+/** Levels of nested transactions, counted without recursion; the request may be malformed. */
+export function txnDepth(bytes: Uint8Array): number {
+  let depthMax = 0;
+  const open = [new WireReader(bytes)];
+  while (open.length > 0) {
+    const reader = open[open.length - 1];
+    const tag = reader.nextTag();
+    // Transactions and their operations alternate: at even positions a transaction is open.
+    const isTxn = open.length % 2 === 1;
+    if (tag === 0) open.pop();
+    else if (isTxn ? tag === 18 || tag === 26 : tag === 34) {
+      open.push(enter(reader));
+      depthMax = Math.max(depthMax, open.length >> 1);
+    } else reader.skip(tag);
+  }
+  return depthMax;
 }
 
 export function decodeRangeRequest(bytes: Uint8Array): RangeRequest {

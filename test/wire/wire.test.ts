@@ -3,15 +3,18 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { InternalRaftRequestSchema } from "../../src/gen/etcdserverpb/raft_internal_pb.ts";
 import { PutRequestSchema, RangeRequestSchema, TxnRequestSchema } from "../../src/gen/etcdserverpb/kv_pb.ts";
 import { utf8, utf8Text } from "../../src/base/bytes.ts";
+import { WireWriter } from "../../src/base/varint.ts";
 import { CLAMP_MAX } from "../../src/base/limits.ts";
 import {
   decodePutRequest,
   decodeRaftRequest,
   decodeRangeRequest,
   decodeTxnRequest,
+  DepthError,
   encodeRaftRequest,
   Parts,
   RaftOperation,
+  txnDepth,
 } from "../../src/wire/mod.ts";
 
 const INT64_MAX = 9223372036854775807n;
@@ -86,6 +89,26 @@ describe("requests", () => {
     expect(txn.success.map((op) => op.kind)).toEqual(["put", "none"]);
     const nested = txn.failure[0];
     expect(nested.kind === "txn" && nested.txn.success[0].kind).toBe("delete");
+  });
+
+  test("transactions nested too deeply for decoding are still counted", () => {
+    const nest = (levels: number): Uint8Array => {
+      let txn: Uint8Array = new Uint8Array(0);
+      for (let i = 0; i < levels; i++) {
+        const operation = new WireWriter();
+        operation.messageField(4, txn);
+        const outer = new WireWriter();
+        outer.messageField(i % 2 === 0 ? 2 : 3, operation.finish());
+        txn = outer.finish();
+      }
+      return txn;
+    };
+    for (const levels of [0, 1, 7, 1000]) {
+      decodeTxnRequest(nest(levels));
+      expect(txnDepth(nest(levels))).toBe(levels);
+    }
+    expect(() => decodeTxnRequest(nest(1001))).toThrow(DepthError);
+    expect(txnDepth(nest(6000))).toBe(6000);
   });
 
   test("refuses truncated input", () => {
