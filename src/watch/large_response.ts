@@ -76,8 +76,7 @@ export class LargeResponse {
   }
 
   /** The next fragment: as many events as fit below `sizeMax`, at least one. The sizes are counted as etcd counts them. */
-  nextFragment(header: Uint8Array, sizeMax: number): Uint8Array {
-    this.#isStarted = true;
+  nextFragment(header: Uint8Array, sizeMax: number): WatchBody {
     const { rows } = this.#batch;
     const { id, selection } = this.watcher;
     let size = header.length + watchIdSize(id) + FRAGMENT_MARK_SIZE;
@@ -90,27 +89,34 @@ export class LargeResponse {
       count++;
     }
     const isLast = end === rows.length;
-    const message = new Uint8Array(isLast ? size - FRAGMENT_MARK_SIZE : size);
-    message.set(header);
-    let at = writeWatchId(id, message, header.length);
-    if (!isLast) at = writeFragmentMark(message, at);
-    for (; this.#position < end; this.#position++) {
-      const row = rows[this.#position];
-      if (isSelected(this.#history, row, selection)) at = writeSelected(this.#history, row, selection, message, at);
-    }
-    return message;
+    return this.#bodyUntil(end, header, !isLast, isLast ? size - FRAGMENT_MARK_SIZE : size);
   }
 
   /** The whole response as one message. */
   body(header: Uint8Array): WatchBody {
+    const size = header.length + watchIdSize(this.watcher.id) + this.#batch.size(this.watcher.selection);
+    return this.#bodyUntil(this.#batch.rows.length, header, false, size);
+  }
+
+  /**
+   * A message of the rows from here to `end`, which are then given away: the next message may be asked for while this one
+   * is still read.
+   */
+  #bodyUntil(end: number, header: Uint8Array, isFragment: boolean, size: number): WatchBody {
     this.#isStarted = true;
-    const head = new Uint8Array(header.length + watchIdSize(this.watcher.id));
-    head.set(header);
-    writeWatchId(this.watcher.id, head, header.length);
+    const { rows } = this.#batch;
+    const { id, selection } = this.watcher;
+    const history = this.#history;
+    let position = this.#position;
+    this.#position = end;
+    this.#skipFiltered();
     // Bytes encoded and not yet read.
-    let piece = head;
+    let piece = new Uint8Array(header.length + watchIdSize(id) + (isFragment ? FRAGMENT_MARK_SIZE : 0));
+    piece.set(header);
+    const headEnd = writeWatchId(id, piece, header.length);
+    if (isFragment) writeFragmentMark(piece, headEnd);
     return {
-      size: head.length + this.#batch.size(this.watcher.selection),
+      size,
       read: (target) => {
         let at = 0;
         while (at < target.length) {
@@ -119,39 +125,24 @@ export class LargeResponse {
             target.set(taken, at);
             at += taken.length;
             piece = piece.subarray(taken.length);
-          } else if (this.isDone) break;
+          } else if (position === end) break;
           else if (!this.checkIntact()) throw new CompactedError();
           else {
-            const size = this.#nextSize();
-            if (size <= target.length - at) at = this.#writeNext(target, at);
+            const row = rows[position];
+            const eventSize = selectedSize(history, row, selection);
+            if (eventSize <= target.length - at) at = writeSelected(history, row, selection, target, at);
             else if (at > 0) break;
-            else this.#writeNext(piece = new Uint8Array(size), 0);
+            else writeSelected(history, row, selection, piece = new Uint8Array(eventSize), 0);
+            do position++; while (position < end && !isSelected(history, rows[position], selection));
           }
         }
         return at;
       },
       close: () => {
         piece = new Uint8Array(0);
-        this.#position = this.#batch.rows.length;
+        position = end;
       },
     };
-  }
-
-  #nextSize(): number {
-    return selectedSize(this.#history, this.#batch.rows[this.#position], this.watcher.selection);
-  }
-
-  #writeNext(target: Uint8Array, offset: number): number {
-    const end = writeSelected(
-      this.#history,
-      this.#batch.rows[this.#position],
-      this.watcher.selection,
-      target,
-      offset,
-    );
-    this.#position++;
-    this.#skipFiltered();
-    return end;
   }
 
   #skipFiltered(): void {

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { fromBinary } from "@bufbuild/protobuf";
 import { utf8 } from "../../src/base/bytes.ts";
 import {
   WATCH_BATCH_REVISIONS_MAX,
@@ -8,8 +9,9 @@ import {
   WATCH_PUBLISH_ROWS_MAX,
   WATCH_QUEUED_SIZE_MAX,
 } from "../../src/base/limits.ts";
+import { WatchResponseSchema } from "../../src/gen/etcdserverpb/watch_pb.ts";
 import { CompactedError } from "../../src/watch/mod.ts";
-import { Client, World } from "./world.ts";
+import { Client, readBody, World } from "./world.ts";
 
 function start(): { world: World; client: Client } {
   const world = new World();
@@ -325,6 +327,25 @@ test("a large response is split for a watcher that asked for fragments, and only
   const fragmentSizes = client.messageSizes.filter((size) => size > 100_000 && size < 1_000_000);
   expect(fragmentSizes.length).toBe(4);
   for (const size of fragmentSizes) expect(size).toBeLessThan(600_000);
+});
+
+test("a fragment is encoded while it is read, and the next one may be asked for before that", () => {
+  const world = new World();
+  const client = world.client({ responseSizeMax: 600_000 });
+  client.watch("a", { end: "z", fragment: true });
+  client.take();
+  client.room = 0;
+  const value = "x".repeat(150_000);
+  world.write(...Array.from({ length: 6 }, (_, i) => ({ put: `k${i}`, value })));
+  const fragments = [client.stream.next(), client.stream.next()].map((message) => {
+    if (message === undefined || message instanceof Uint8Array) throw new Error("a fragment comes as a body");
+    return message;
+  });
+  const keys = fragments.map((body) =>
+    fromBinary(WatchResponseSchema, readBody(body)).events.map(({ kv }) => String.fromCharCode(...kv!.key)).join(" ")
+  );
+  expect(keys).toEqual(["k0 k1 k2", "k3 k4 k5"]);
+  expect(client.stream.next()).toBeUndefined();
 });
 
 test("an event larger than a fragment goes alone", () => {

@@ -142,7 +142,7 @@ export class Client {
   }
 }
 
-function readBody(body: WatchBody): Uint8Array {
+export function readBody(body: WatchBody): Uint8Array {
   const bytes = new Uint8Array(body.size);
   const part = new Uint8Array(READ_SIZE);
   let at = 0;
