@@ -40,7 +40,7 @@ export class Context {
 
   constructor(name: string, settings: Settings) {
     this.settings = settings;
-    this.directory = join(PROJECT_DIRECTORY, ".cache", "robustness", name);
+    this.directory = join(PROJECT_DIRECTORY, ".cache", "robustness", String(settings.port), name);
     this.random = new Random(settings.seed);
     this.#nextPort = settings.port;
     rmSync(this.directory, { recursive: true, force: true });

@@ -13,7 +13,9 @@ import { Watch, WatchRequestSchema } from "../../../src/gen/etcdserverpb/watch_p
 
 const KEYS = 200_000;
 const KEYS_LONG = 1_000_000;
-const KEYS_PER_TXN = 1000;
+/** As many as etcd lets into a transaction, less a few. */
+const KEYS_PER_TXN = 100;
+const LANES = 10;
 /** Reads of a key beside it; a busy machine is allowed for, a deletion in one piece is not. */
 const READ_MS_MAX = 100;
 const READS_MIN = 5;
@@ -31,7 +33,7 @@ export const bigDelete: Case = {
   about: "one DeleteRange of 200,000 keys: reads beside it go on, no turn is long; killed amid it, all or nothing",
   async run(context) {
     const keys = context.settings.isLong ? KEYS_LONG : KEYS;
-    const server = context.server({ flags: [`--max-txn-ops=${KEYS_PER_TXN}`, "--max-request-bytes=10000000"] });
+    const server = context.server();
     await server.start();
     await load(server, keys);
     const survived = await killedAmid(context, server, keys);
@@ -53,15 +55,21 @@ export const bigDelete: Case = {
 
 async function load(server: Server, keys: number): Promise<void> {
   const client = await Client.open(server.port);
-  for (let first = 0; first < keys; first += KEYS_PER_TXN) {
-    const success = Array.from({ length: KEYS_PER_TXN }, (_, i) => ({
-      request: {
-        case: "requestPut" as const,
-        value: { key: bytes(`doomed/${String(first + i).padStart(8, "0")}`), value: bytes("a value") },
-      },
-    }));
-    await client.call(KV.method.txn, { success });
-  }
+  let first = 0;
+  const lane = async () => {
+    while (first < keys) {
+      const from = first;
+      first += KEYS_PER_TXN;
+      const success = Array.from({ length: KEYS_PER_TXN }, (_, i) => ({
+        request: {
+          case: "requestPut" as const,
+          value: { key: bytes(`doomed/${String(from + i).padStart(8, "0")}`), value: bytes("a value") },
+        },
+      }));
+      await client.call(KV.method.txn, { success });
+    }
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
   await client.call(KV.method.put, { key: bytes("kept"), value: bytes("a value") });
   client.close();
 }
