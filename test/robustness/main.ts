@@ -3,9 +3,10 @@
  *
  *   npm run test:robustness -- [--long] [--rounds N] [--only name,...] [--seed N] [--subject "command"] [--list]
  *
- * The default size takes about three minutes; --long (or KEELSON_LONG=1) takes the sizes that are promised: hundreds of
+ * The default size takes one to three minutes; --long (or KEELSON_LONG=1) takes the sizes that are promised: hundreds of
  * kills, a hundred ranges of 300 MB, a deletion of a million keys. The subject is `bun src/main.ts` unless --subject or
- * KEELSON_COMMAND names another command. Linux only; the full disk needs root.
+ * KEELSON_COMMAND names another command. KEELSON_VERBOSE=1 prints what each attack cost. Linux only; the full disk needs
+ * root.
  */
 import { parseArgs } from "node:util";
 import { bigDelete } from "./cases/big_delete.ts";

@@ -36,7 +36,7 @@ export const hostile: Case = {
     const before = server.memory().now;
     let longestMs = 0, puts = 0;
     const attacks = [...ATTACKS, {
-      name: "a watcher that does not read",
+      name: "a hundred watchers that do not read, and one that does so late",
       run: (port: number) => stalledWatcher(context, port),
     }];
     for (const { name, run } of attacks) {
@@ -79,6 +79,11 @@ async function settled(server: Server): Promise<void> {
 const EVENTS = 100_000;
 const EVENTS_PER_TXN = 100;
 const CATCH_UP_MS_MAX = 20_000;
+/** They never read again. */
+const OTHER_WATCHERS = 100;
+const WATCH_REQUEST = encode(WatchRequestSchema, {
+  requestUnion: { case: "createRequest", value: { key: bytes("watched/"), rangeEnd: prefixEnd("watched/") } },
+});
 
 /** Its window stays shut while events happen by the hundred thousand; opened, it gets every one, in order. */
 async function stalledWatcher(context: Context, port: number): Promise<void> {
@@ -102,13 +107,16 @@ async function stalledWatcher(context: Context, port: number): Promise<void> {
       if (++count === EVENTS) isComplete();
     }
   };
-  stream.sendMessage(encode(WatchRequestSchema, {
-    requestUnion: {
-      case: "createRequest",
-      value: { key: bytes("watched/"), rangeEnd: prefixEnd("watched/") },
-    },
-  }));
+  stream.sendMessage(WATCH_REQUEST);
   await created;
+  const others: Connection[] = [];
+  for (let i = 0; i < OTHER_WATCHERS; i++) {
+    const other = await Connection.open(port, { streamWindow: 65_535, connectionWindow: 65_535 });
+    others.push(other);
+    other.open(pathOf(Watch.method.watch)).sendMessage(WATCH_REQUEST);
+    // Half of them do not even read what their windows let through.
+    if (i % 2 === 0) other.stopReading();
+  }
 
   const writer = await Client.open(port);
   for (let i = 0; i < EVENTS / EVENTS_PER_TXN; i++) {
@@ -127,5 +135,5 @@ async function stalledWatcher(context: Context, port: number): Promise<void> {
   await within(CATCH_UP_MS_MAX, Promise.race([complete, stream.done])).catch(() => {});
   check(count === EVENTS, `${count} of ${EVENTS} events came after all (${stream.status?.message ?? "still open"})`);
   check(faults.length === 0, `out of order: ${faults[0]}`);
-  watcher.close();
+  for (const each of [watcher, ...others]) each.close();
 }
