@@ -76,6 +76,10 @@ export class Context {
     this.#cleanups = [];
   }
 
+  removeFiles(): void {
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
   logTails(): string {
     return this.#servers.slice(-2).map((server) =>
       `--- last lines of ${server.logPath.slice(this.directory.length + 1)}\n${

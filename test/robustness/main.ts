@@ -74,16 +74,19 @@ async function runCase(test: Case, settings: Settings): Promise<boolean> {
     const seconds = ((performance.now() - beganMs) / 1000).toFixed(1).padStart(6);
     console.log(`${verdict.padEnd(4)} ${test.name.padEnd(11)} ${seconds} s  ${detail}`.trimEnd());
   };
+  let isPassed = false;
   try {
     report("ok", await test.run(context));
-    return true;
+    isPassed = true;
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     report("FAIL", text.split("\n")[0]!);
     for (const line of text.split("\n").slice(1)) console.log(`      ${line}`);
     console.log(context.logTails());
-    return false;
   } finally {
     await context.end();
   }
+  // What a failure left is worth a look; the rest is large.
+  if (isPassed) context.removeFiles();
+  return isPassed;
 }
