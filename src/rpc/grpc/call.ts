@@ -176,7 +176,7 @@ export abstract class GrpcCall implements Call, StreamHandler, DeadlineEntry {
   #reservePartial(size: number, sizeMax: number): boolean {
     const capacity = this.#partial.length;
     if (capacity >= size) return true;
-    const grown = Math.max(size, Math.min(sizeMax, Math.max(GRPC_MESSAGE_BUFFER_FIRST, capacity * 2)));
+    const grown = Math.max(size, Math.min(sizeMax, Math.max(GRPC_MESSAGE_BUFFER_FIRST, capacity * 4)));
     if (!this.stream.connection.budget.tryReserve(grown - capacity)) {
       this.refuse(Code.RESOURCE_EXHAUSTED, NO_BUFFER_SPACE);
       return false;
