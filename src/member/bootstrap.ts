@@ -18,6 +18,7 @@ import {
   type Membership,
 } from "../membership/mod.ts";
 import {
+  changeConfState,
   type ConfChange,
   ConfChangeType,
   type ConfState,
@@ -199,12 +200,6 @@ export function applyConfChange(
       membership.updatePeerUrls(memberId, memberFromJson(memberId, utf8Text(message.context)).peerUrls);
   }
   return change({ type, memberId });
-}
-
-function changeConfState(state: ConfState, { type, memberId }: ConfChange): ConfState {
-  const voters = state.voters.filter((id) => id !== memberId);
-  if (type === ConfChangeType.ADD_NODE) voters.push(memberId);
-  return { ...state, voters };
 }
 
 function encodeAddMember(member: Member): Uint8Array {

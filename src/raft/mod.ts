@@ -12,8 +12,9 @@
  * Absent: elections and replication among several voters. The interface is the one they will use; a configuration with
  * more than one voter is refused by `member` until then.
  *
- * Read: types, log, raft.
+ * Read: types, log, conf_change, raft.
  */
 export * from "./types.ts";
+export { changeConfState } from "./conf_change.ts";
 export { RaftLog } from "./log.ts";
 export { Raft, type RaftOptions } from "./raft.ts";

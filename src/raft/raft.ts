@@ -1,11 +1,10 @@
 import { assert } from "../base/assert.ts";
 import { EMPTY_BYTES } from "../base/bytes.ts";
+import { changeConfState } from "./conf_change.ts";
 import { RaftLog } from "./log.ts";
 import {
   type ConfChange,
-  ConfChangeType,
   type ConfState,
-  EMPTY_CONF_STATE,
   type Entry,
   EntryType,
   type HardState,
@@ -145,13 +144,7 @@ export class Raft {
 
   /** Brings a committed membership change into force and returns the new configuration. */
   applyConfChange(change: ConfChange): ConfState {
-    const { type, memberId } = change;
-    if (memberId === 0n || type === ConfChangeType.UPDATE_NODE) return this.#confState;
-    const voters = this.#confState.voters.filter((id) => id !== memberId);
-    const learners = this.#confState.learners.filter((id) => id !== memberId);
-    if (type === ConfChangeType.ADD_NODE) voters.push(memberId);
-    if (type === ConfChangeType.ADD_LEARNER_NODE) learners.push(memberId);
-    this.#confState = { ...EMPTY_CONF_STATE, voters: voters.sort(compareIds), learners: learners.sort(compareIds) };
+    this.#confState = changeConfState(this.#confState, change);
     return this.#confState;
   }
 
@@ -267,7 +260,3 @@ export class Raft {
 }
 
 const NO_ENTRIES: readonly Entry[] = [];
-
-function compareIds(a: bigint, b: bigint): number {
-  return a < b ? -1 : a > b ? 1 : 0;
-}

@@ -151,6 +151,7 @@ describe("configuration changes", () => {
     expect(raft.applyConfChange({ type: ConfChangeType.ADD_LEARNER_NODE, memberId: 3n }).learners).toEqual([3n]);
     expect(raft.applyConfChange({ type: ConfChangeType.REMOVE_NODE, memberId: 3n }).learners).toEqual([]);
     expect(raft.applyConfChange({ type: ConfChangeType.ADD_NODE, memberId: 0n }).voters).toEqual([7n]);
+    expect(raft.applyConfChange({ type: ConfChangeType.UPDATE_NODE, memberId: 7n }).voters).toEqual([7n]);
   });
 });
 
