@@ -12,7 +12,7 @@ import {
   ClusterMemberAttrSetRequestSchema,
   ClusterVersionSetRequestSchema,
 } from "../gen/membershippb/membership_pb.ts";
-import { type Alarm, AlarmType, type Keyspace } from "../keyspace/mod.ts";
+import { type Alarm, AlarmType, encodeAlarm, type Keyspace } from "../keyspace/mod.ts";
 import type { Membership } from "../membership/mod.ts";
 import { NO_ROW, type WriteTransaction } from "../mvcc/mod.ts";
 import {
@@ -175,7 +175,7 @@ export class Applier {
       if (cleared !== undefined) members = [cleared];
     }
     const writer = new WireWriter();
-    for (const member of members) writer.messageField(2, alarmMember(member));
+    for (const member of members) writer.messageField(2, encodeAlarm(member));
     return succeeded(store.revision, [writer.finish()]);
   }
 }
@@ -189,12 +189,4 @@ function commit(write: WriteTransaction, body: Outcome["body"]): Outcome {
   const { revision, firstRow, endRow } = write;
   write.commit();
   return { error: undefined, revision, body, firstRow, endRow, compaction: undefined };
-}
-
-/** etcdserverpb.AlarmMember. */
-function alarmMember({ memberId, type }: Alarm): Uint8Array {
-  const writer = new WireWriter(24);
-  writer.integer64Field(1, memberId);
-  writer.integerField(2, type);
-  return writer.finish();
 }

@@ -15,4 +15,4 @@
 export * from "./outcome.ts";
 export { Applier, type ApplyContext, UnknownOperationError } from "./applier.ts";
 export { isReadOnly, isSerializable, readTxn } from "./txn.ts";
-export { closePart, rangeBody } from "./response.ts";
+export { rangeBody } from "./response.ts";

@@ -76,7 +76,7 @@ export function closeTxnResult(txn: TxnResult): void {
   }
 }
 
-export function closePart(part: Part | undefined): void {
+function closePart(part: Part | undefined): void {
   if (part !== undefined && !(part instanceof Uint8Array)) part.close();
 }
 

@@ -1,9 +1,19 @@
+import { WireWriter } from "../base/varint.ts";
+
 /** etcdserverpb.AlarmType (frozen). */
 export const AlarmType = { NONE: 0, NOSPACE: 1, CORRUPT: 2 } as const;
 
 export interface Alarm {
   readonly memberId: bigint;
   readonly type: number;
+}
+
+/** etcdserverpb.AlarmMember: in responses, and a key of etcd's alarm bucket (frozen). */
+export function encodeAlarm({ memberId, type }: Alarm): Uint8Array {
+  const writer = new WireWriter(24);
+  writer.integer64Field(1, memberId);
+  writer.integerField(2, type);
+  return writer.finish();
 }
 
 /** The alarms raised in this keyspace, replicated like everything else in it. */

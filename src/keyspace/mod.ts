@@ -10,5 +10,5 @@
  *
  * Read: alarms, keyspace.
  */
-export { type Alarm, Alarms, AlarmType } from "./alarms.ts";
+export { type Alarm, Alarms, AlarmType, encodeAlarm } from "./alarms.ts";
 export { Keyspace } from "./keyspace.ts";

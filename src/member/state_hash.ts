@@ -7,7 +7,7 @@ import { updateCrc32c } from "../base/crc32c.ts";
 import { EMPTY_BYTES, utf8 } from "../base/bytes.ts";
 import { JOB_STEP_BUDGET } from "../base/limits.ts";
 import { WireWriter } from "../base/varint.ts";
-import type { Keyspace } from "../keyspace/mod.ts";
+import { encodeAlarm, type Keyspace } from "../keyspace/mod.ts";
 import { idText, memberJson, type Membership } from "../membership/mod.ts";
 import { RECORD_FULL } from "../mvcc/mod.ts";
 import type { ConfState } from "../raft/mod.ts";
@@ -31,7 +31,7 @@ export function* hashState({ keyspace, membership, confState }: HashedState): Ge
     }
   };
 
-  bucket("alarm", alarms.list().map((alarm) => [alarmKey(alarm.memberId, alarm.type), EMPTY_BYTES]));
+  bucket("alarm", alarms.list().map((alarm) => [encodeAlarm(alarm), EMPTY_BYTES]));
   // The auth store of a cluster on which nobody ever enabled it.
   bucket("auth", [[utf8("authRevision"), bigEndian(1n)]]);
   bucket("authRoles", []);
@@ -112,13 +112,6 @@ function frameSize(record: Uint8Array): number {
   let size = 2;
   while (record[size - 1] >= 0x80) size++;
   return size;
-}
-
-function alarmKey(memberId: bigint, type: number): Uint8Array {
-  const writer = new WireWriter(24);
-  writer.integer64Field(1, memberId);
-  writer.integerField(2, type);
-  return writer.finish();
 }
 
 function bigEndian(value: bigint): Uint8Array {
