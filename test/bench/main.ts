@@ -13,7 +13,8 @@ import { parseArgs } from "node:util";
 import { etcdCommand, Server, type ServerKind } from "../interop/process.ts";
 import { buildTools, MissingRequirement, PROJECT_DIRECTORY } from "../interop/tools.ts";
 import type { Figures } from "./measure.ts";
-import { FULL, type Group, GROUPS, ROWS, type Scale, SMOKE } from "./rows.ts";
+import { FULL, type Group, type Scale, SMOKE } from "./definitions.ts";
+import { GROUPS, ROWS } from "./rows.ts";
 import { type Measured, printTable } from "./table.ts";
 
 const OUTPUT_DIRECTORY = join(PROJECT_DIRECTORY, ".cache", "bench");

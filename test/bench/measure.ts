@@ -1,6 +1,7 @@
 /** What is read of a server process and of the load generators' output. */
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { execute, executeOrThrow, type Server } from "../interop/process.ts";
 import { programPath } from "../interop/tools.ts";
 
@@ -27,6 +28,23 @@ export function memory(pid: number): Memory {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? NaN) / 1024;
   return { rssMegabytes: field("VmRSS"), anonymousMegabytes: field("RssAnon") };
+}
+
+/** Bytes that a process has caused to be written to its disk so far. */
+export function writtenBytes(pid: number): number {
+  return Number(/^write_bytes: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, "utf8"))![1]);
+}
+
+/** Bytes that the files below a directory take on the disk, preallocated ones included. */
+export function diskUsage(directory: string): number {
+  let size = 0;
+  for (const name of readdirSync(directory)) {
+    // Files come and go while a server runs.
+    const stat = statSync(join(directory, name), { throwIfNoEntry: false });
+    if (stat === undefined) continue;
+    size += stat.isDirectory() ? diskUsage(join(directory, name)) : stat.blocks * 512;
+  }
+  return size;
 }
 
 /** Runs a load with the server's processor time measured around it, divided by the number of requests. */
@@ -67,6 +85,7 @@ export interface LoadResult {
   readonly perSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
+  readonly p999Ms: number;
   readonly meanMs: number;
   readonly extra?: number;
   readonly readyUnixMs?: number;
@@ -103,4 +122,11 @@ export function median(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** The server's own longest turn of its event loop, where it tells. */
+export async function longestTurnMs(server: Server): Promise<number | undefined> {
+  const { stdout } = await execute("curl", ["--silent", "--max-time", "5", `${server.url}/metrics`]);
+  const found = /^keelson_loop_turn_longest_seconds ([\d.e+-]+)/m.exec(stdout);
+  return found === null ? undefined : Number(found[1]) * 1000;
 }

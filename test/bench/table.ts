@@ -1,7 +1,8 @@
 /** The table: medians of etcd and of the subject side by side, their ratio, the bar, and whether it is reached. */
 import type { ServerKind } from "../interop/process.ts";
 import { type Figures, median } from "./measure.ts";
-import { type Bar, type FigureDefinition, ROWS, type Scale } from "./rows.ts";
+import type { Bar, FigureDefinition, Scale } from "./definitions.ts";
+import { ROWS } from "./rows.ts";
 
 /** Per server and row, the figures of each round. */
 export type Measured = Record<ServerKind, Record<string, Figures[]>>;
@@ -14,7 +15,7 @@ export function printTable(measured: Measured, scale: Scale, wanted: (row: strin
   for (const row of ROWS) {
     if (!wanted(row.name)) continue;
     let title = row.title;
-    if (["million", "registry"].includes(row.name)) title = `${scale.largeKeys.toLocaleString("en")} ${title}`;
+    if (["million", "registry", "disk"].includes(row.name)) title = `${scale.largeKeys.toLocaleString("en")} ${title}`;
     for (const [name, definition] of Object.entries(row.figures)) {
       const etcd = medianOf(measured.etcd[row.name], name);
       const subject = medianOf(measured.subject[row.name], name);

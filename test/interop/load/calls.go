@@ -24,6 +24,8 @@ type callFlags struct {
 	valueSize   int
 	keys        string
 	timeout     time.Duration
+	rate        int
+	duration    time.Duration
 }
 
 func parseCallFlags(name string, arguments []string) callFlags {
@@ -37,8 +39,13 @@ func parseCallFlags(name string, arguments []string) callFlags {
 	flags.IntVar(&f.valueSize, "val-size", 256, "bytes of a value")
 	flags.StringVar(&f.keys, "keys", "random", "random, sequential, or registry (/registry/<namespace>/<random>)")
 	flags.DurationVar(&f.timeout, "timeout", 0, "deadline of each call")
+	flags.IntVar(&f.rate, "rate", 0, "calls per second, each timed from when it was due; 0: as fast as they go")
+	flags.DurationVar(&f.duration, "duration", 0, "with --rate: how long, in place of --total")
 	_ = flags.Parse(arguments)
 	f.endpoint = *endpoint
+	if f.duration > 0 {
+		f.total = int(f.duration.Seconds() * float64(f.rate))
+	}
 	return f
 }
 
@@ -117,6 +124,11 @@ func (f callFlags) run(do func(ctx context.Context, client *clientv3.Client, i i
 					ctx, cancel = context.WithTimeout(ctx, f.timeout)
 				}
 				start := time.Now()
+				if f.rate > 0 {
+					// From when it was due: a server that stalls also delays the calls that nobody was free to make.
+					start = began.Add(time.Duration(i) * time.Second / time.Duration(f.rate))
+					time.Sleep(time.Until(start))
+				}
 				err := do(ctx, client, i)
 				cancel()
 				if err != nil {

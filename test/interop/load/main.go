@@ -26,6 +26,7 @@ type result struct {
 	P50         float64 `json:"p50Ms"`
 	P90         float64 `json:"p90Ms"`
 	P99         float64 `json:"p99Ms"`
+	P999        float64 `json:"p999Ms"`
 	Max         float64 `json:"maxMs"`
 	Mean        float64 `json:"meanMs"`
 	Extra       int     `json:"extra,omitempty"`
@@ -80,7 +81,7 @@ func summarize(latencies []time.Duration, elapsed time.Duration, failed int) res
 		return milliseconds(latencies[min(len(latencies)-1, int(quantile*float64(len(latencies))))])
 	}
 	r.PerSecond = float64(len(latencies)) / elapsed.Seconds()
-	r.P50, r.P90, r.P99, r.Max = at(0.5), at(0.9), at(0.99), milliseconds(latencies[len(latencies)-1])
+	r.P50, r.P90, r.P99, r.P999, r.Max = at(0.5), at(0.9), at(0.99), at(0.999), milliseconds(latencies[len(latencies)-1])
 	r.Mean = milliseconds(sum) / float64(len(latencies))
 	return r
 }
