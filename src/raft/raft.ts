@@ -10,6 +10,8 @@ import {
   type HardState,
   type Message,
   MessageType,
+  newMessage,
+  NO_ENTRIES,
   type Ready,
   type Role,
 } from "./types.ts";
@@ -185,9 +187,12 @@ export class Raft {
       softState: softStateChanged ? { leader: this.#leader, role: this.#role } : undefined,
       hardState,
       entries,
+      snapshot: undefined,
       mustSync,
+      messages: [],
       appendResponses,
       committedEntries: this.#takeCommitted(),
+      readStates: [],
     };
   }
 
@@ -255,8 +260,6 @@ export class Raft {
   }
 
   #message(type: MessageType, index: number, logTerm: number): Message {
-    return { type, from: this.id, to: this.id, term: this.#term, index, logTerm };
+    return { ...newMessage(type, this.id), from: this.id, term: this.#term, index, logTerm };
   }
 }
-
-const NO_ENTRIES: readonly Entry[] = [];

@@ -1,5 +1,7 @@
 /** Raft's own values, with the names and numbers of raftpb (frozen: on disk and on the wire). Member ids are uint64, 0n = none. */
 
+import { EMPTY_BYTES } from "../base/bytes.ts";
+
 export const EntryType = { NORMAL: 0, CONF_CHANGE: 1, CONF_CHANGE_V2: 2 } as const;
 export type EntryType = typeof EntryType[keyof typeof EntryType];
 
@@ -10,6 +12,8 @@ export interface Entry {
   readonly type: EntryType;
   readonly data: Uint8Array;
 }
+
+export const NO_ENTRIES: readonly Entry[] = [];
 
 /** What must be durable before a vote or an acknowledgement leaves: the term, the vote in it, and (as a hint only) the commit index. */
 export interface HardState {
@@ -44,28 +48,107 @@ export interface ConfChange {
   readonly memberId: bigint;
 }
 
-/** Message types that this core handles; numbers are raftpb's. */
+export const ConfChangeTransition = { AUTO: 0, JOINT_IMPLICIT: 1, JOINT_EXPLICIT: 2 } as const;
+export type ConfChangeTransition = typeof ConfChangeTransition[keyof typeof ConfChangeTransition];
+
+/**
+ * Several membership changes as one. AUTO takes the simple way for a single change and joint consensus for more;
+ * JOINT_EXPLICIT stays in the joint configuration until a change without `changes` leaves it.
+ */
+export interface ConfChangeV2 {
+  readonly transition: ConfChangeTransition;
+  readonly changes: readonly ConfChange[];
+}
+
+/** The state machine at one log position. `data` is the application's; the core never looks into it. */
+export interface Snapshot {
+  readonly index: number;
+  readonly term: number;
+  readonly confState: ConfState;
+  readonly data: Uint8Array;
+}
+
+/** Numbers are raftpb's. Those marked local never travel between members. */
 export const MessageType = {
+  /** Local: the functions that `tick` and the driver call have taken their place. */
+  HUP: 0,
+  BEAT: 1,
+  PROPOSAL: 2,
+  APPEND: 3,
   APPEND_RESPONSE: 4,
+  VOTE: 5,
   VOTE_RESPONSE: 6,
+  SNAPSHOT: 7,
+  HEARTBEAT: 8,
+  HEARTBEAT_RESPONSE: 9,
+  /** Local. */
+  UNREACHABLE: 10,
+  SNAPSHOT_STATUS: 11,
+  CHECK_QUORUM: 12,
+  TRANSFER_LEADER: 13,
+  TIMEOUT_NOW: 14,
+  READ_INDEX: 15,
+  READ_INDEX_RESPONSE: 16,
+  PRE_VOTE: 17,
+  PRE_VOTE_RESPONSE: 18,
+  /** Local, between a member and its storage. */
+  STORAGE_APPEND: 19,
   STORAGE_APPEND_RESPONSE: 20,
+  STORAGE_APPLY: 21,
+  STORAGE_APPLY_RESPONSE: 22,
+  FORGET_LEADER: 23,
 } as const;
 export type MessageType = typeof MessageType[keyof typeof MessageType];
 
+export const NO_MEMBER = 0n;
+/** Where acknowledgements of this member's own storage come from, in place of a member's id. */
+export const APPEND_THREAD = 0xffff_ffff_ffff_ffffn;
+export const APPLY_THREAD = 0xffff_ffff_ffff_fffen;
+
 /**
- * A message between members, or from this member's own storage to its core. `index` is the acknowledged position of an
- * append response or of a storage append response; `logTerm` is the term of that position in the latter.
+ * A message between members, or from this member's own storage to its core. What each field means depends on the type;
+ * fields without a meaning are zero or empty. `term` 0 stands for: outside of any term.
+ *
+ * `index` and `logTerm` name a position of the log: the one before `entries` in APPEND, the last one in VOTE, the
+ * acknowledged one in APPEND_RESPONSE. With `reject`, the latter names the position refused, `rejectHint` and `logTerm`
+ * the position at which the logs may agree.
  */
 export interface Message {
   readonly type: MessageType;
-  readonly from: bigint;
   readonly to: bigint;
+  readonly from: bigint;
   readonly term: number;
-  readonly index: number;
   readonly logTerm: number;
+  readonly index: number;
+  readonly commit: number;
+  readonly reject: boolean;
+  readonly rejectHint: number;
+  readonly entries: readonly Entry[];
+  readonly context: Uint8Array;
+  readonly snapshot: Snapshot | undefined;
 }
 
-export type Role = "follower" | "candidate" | "leader";
+/** A message while it is being written. All have the same fields in the same order, so that the engine sees one shape. */
+export type Draft = { -readonly [Field in keyof Message]: Message[Field] };
+
+export function newMessage(type: MessageType, to: bigint): Draft {
+  return {
+    type,
+    to,
+    from: NO_MEMBER,
+    term: 0,
+    logTerm: 0,
+    index: 0,
+    commit: 0,
+    reject: false,
+    rejectHint: 0,
+    entries: NO_ENTRIES,
+    context: EMPTY_BYTES,
+    snapshot: undefined,
+  };
+}
+
+export type Role = "follower" | "pre-candidate" | "candidate" | "leader";
 
 /** What a member believes of the cluster right now; nothing of it is durable. */
 export interface SoftState {
@@ -73,18 +156,30 @@ export interface SoftState {
   readonly role: Role;
 }
 
+/** The answer to `readIndex`: once `index` is applied here, a read sees all that was committed when it was asked. */
+export interface ReadState {
+  readonly index: number;
+  /** The request's own context. */
+  readonly context: Uint8Array;
+}
+
 /**
  * Everything the core wants done, as one value (raft's asynchronous-storage contract):
- * 1. append `entries`, then `hardState`, to the log; make them durable if `mustSync`. Several Readys may be merged into
- *    one append, in order;
- * 2. only once that append is durable, step or send each of `appendResponses`, in order;
- * 3. apply `committedEntries` in order (they are durable here), then call `applied`.
+ * 1. send `messages`; they need not wait for anything;
+ * 2. append `entries`, then `hardState`, to the log, or install `snapshot` in its place (a Ready has never both); make
+ *    them durable if `mustSync`. Several Readys may be merged into one append, in order;
+ * 3. only once that append is durable, step or send each of `appendResponses`, in order;
+ * 4. apply `committedEntries` in order (they are durable here), then call `applied`;
+ * 5. `readStates` answer earlier calls of `readIndex`.
  */
 export interface Ready {
   readonly softState: SoftState | undefined;
   readonly hardState: HardState | undefined;
   readonly entries: readonly Entry[];
+  readonly snapshot: Snapshot | undefined;
   readonly mustSync: boolean;
+  readonly messages: readonly Message[];
   readonly appendResponses: readonly Message[];
   readonly committedEntries: readonly Entry[];
+  readonly readStates: readonly ReadState[];
 }
