@@ -15,6 +15,6 @@
  * Read: types, log, conf_change, raft.
  */
 export * from "./types.ts";
-export { changeConfState } from "./conf_change.ts";
+export { changeConfState } from "./conf_change/mod.ts";
 export { RaftLog } from "./log.ts";
 export { Raft, type RaftOptions } from "./raft.ts";

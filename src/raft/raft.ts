@@ -1,6 +1,6 @@
 import { assert } from "../base/assert.ts";
 import { EMPTY_BYTES } from "../base/bytes.ts";
-import { changeConfState } from "./conf_change.ts";
+import { changeConfState } from "./conf_change/mod.ts";
 import { RaftLog } from "./log.ts";
 import {
   type ConfChange,
