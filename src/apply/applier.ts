@@ -12,7 +12,7 @@ import {
   ClusterMemberAttrSetRequestSchema,
   ClusterVersionSetRequestSchema,
 } from "../gen/membershippb/membership_pb.ts";
-import { type Alarm, AlarmType, encodeAlarm, type Keyspace } from "../keyspace/mod.ts";
+import { type Alarm, AlarmType, encodeAlarm, type Keyspace, LEASE_COST } from "../keyspace/mod.ts";
 import type { Membership } from "../membership/mod.ts";
 import { NO_ROW, type WriteTransaction } from "../mvcc/mod.ts";
 import {
@@ -22,10 +22,12 @@ import {
   decodeTxnRequest,
   type PutRequest,
   RaftOperation,
+  type TxnRequest,
 } from "../wire/mod.ts";
+import { putCost, txnCost } from "./cost.ts";
 import { gate } from "./gates.ts";
 import { deleteSteps, putIn } from "./operations.ts";
-import { failed, type Outcome, type Steps, succeeded } from "./outcome.ts";
+import { failed, type Outcome, type Steps, succeeded, withoutSpace } from "./outcome.ts";
 import { copyFramed, deletedBody } from "./response.ts";
 import { applyTxn } from "./txn.ts";
 
@@ -67,7 +69,7 @@ export class Applier {
       case RaftOperation.TXN: {
         const request = decodeTxnRequest(body);
         const error = gate(this.#keyspace.alarms, operation, request);
-        return error !== undefined ? failed(error) : applyTxn(this.#keyspace, request, context.isWaitedFor);
+        return error !== undefined ? failed(error) : this.#txn(request, context);
       }
       case RaftOperation.CLUSTER_VERSION_SET: {
         this.#membership.setClusterVersion(fromBinary(ClusterVersionSetRequestSchema, body).ver);
@@ -100,7 +102,7 @@ export class Applier {
   }
 
   #put(request: PutRequest, context: ApplyContext): Outcome {
-    const { store, lessor, alarms } = this.#keyspace;
+    const { store, lessor, alarms, quota } = this.#keyspace;
     const error = gate(alarms, RaftOperation.PUT);
     if (error !== undefined) return failed(error);
     if (request.lease !== 0n && !lessor.has(request.lease)) return failed("lease_not_found");
@@ -108,9 +110,18 @@ export class Applier {
     const row = needsPrevious ? store.getRow(request.key, 0) : NO_ROW;
     if (row === NO_ROW && (request.ignoreValue || request.ignoreLease)) return failed("key_not_found");
     const body = request.prevKv && context.isWaitedFor && row !== NO_ROW ? [copyFramed(store, row, 2)] : NO_BODY;
+    const hasRoom = quota.hasRoomFor(putCost(request));
     const write = store.beginWrite();
     putIn(this.#keyspace, write, request);
-    return commit(write, body);
+    const outcome = commit(write, body);
+    return hasRoom ? outcome : withoutSpace(outcome);
+  }
+
+  *#txn(request: TxnRequest, context: ApplyContext): Steps<Outcome> {
+    const hasRoom = this.#keyspace.quota.hasRoomFor(txnCost(request));
+    // Nobody will get the response of one without room, and its parts would have to be closed.
+    const outcome = yield* applyTxn(this.#keyspace, request, context.isWaitedFor && hasRoom);
+    return hasRoom || outcome.error !== undefined ? outcome : withoutSpace(outcome);
   }
 
   *#deleteRange(body: Uint8Array, context: ApplyContext): Steps<Outcome> {
@@ -129,14 +140,16 @@ export class Applier {
   }
 
   #leaseGrant(body: Uint8Array, context: ApplyContext): Outcome {
-    const { store, lessor } = this.#keyspace;
+    const { store, lessor, quota } = this.#keyspace;
     const request = fromBinary(LeaseGrantRequestSchema, body);
+    const hasRoom = quota.hasRoomFor(LEASE_COST);
     const granted = lessor.grant(request.ID, Number(request.TTL), context.nowMs);
     if (typeof granted === "string") return failed(granted);
     const writer = new WireWriter(32);
     writer.integer64Field(2, request.ID);
     writer.integerField(3, granted);
-    return succeeded(store.revision, [writer.finish()]);
+    const outcome = succeeded(store.revision, [writer.finish()]);
+    return hasRoom ? outcome : withoutSpace(outcome);
   }
 
   /** Deletes the attached keys in the order of their bytes, as one revision. */

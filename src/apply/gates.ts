@@ -1,6 +1,7 @@
 /** What raised alarms forbid, checked before anything else of an operation: CORRUPT first, then NOSPACE. */
 import { type Alarms, AlarmType } from "../keyspace/mod.ts";
-import { RaftOperation, type RequestOp, type TxnRequest } from "../wire/mod.ts";
+import { RaftOperation, type TxnRequest } from "../wire/mod.ts";
+import { txnCost } from "./cost.ts";
 import type { ApplyError } from "./outcome.ts";
 
 /** Undefined: the operation may go ahead. `txn` is the request of a TXN. */
@@ -9,7 +10,7 @@ export function gate(alarms: Alarms, operation: number, txn?: TxnRequest): Apply
   if (alarms.isRaised(AlarmType.CORRUPT) && FORBIDDEN_WHEN_CORRUPT.has(operation)) return "corrupt";
   if (!alarms.isRaised(AlarmType.NOSPACE)) return undefined;
   const needsSpace = operation === RaftOperation.PUT || operation === RaftOperation.LEASE_GRANT ||
-    (txn !== undefined && holdsPut(txn));
+    (txn !== undefined && txnCost(txn) > 0);
   return needsSpace ? "no_space" : undefined;
 }
 
@@ -22,12 +23,3 @@ const FORBIDDEN_WHEN_CORRUPT: ReadonlySet<number> = new Set([
   RaftOperation.LEASE_GRANT,
   RaftOperation.LEASE_REVOKE,
 ]);
-
-/** Any put in either branch counts, chosen or not: what a transaction costs is judged before it is executed. */
-function holdsPut(txn: TxnRequest): boolean {
-  return txn.success.some(isPut) || txn.failure.some(isPut);
-}
-
-function isPut(operation: RequestOp): boolean {
-  return operation.kind === "put" || (operation.kind === "txn" && holdsPut(operation.txn));
-}

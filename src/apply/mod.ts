@@ -6,13 +6,15 @@
  *
  * Invariants
  * 1. Whether an operation succeeds depends on the state and the operation alone.
- * 2. An operation that fails changes nothing: everything that can fail is checked before the first write.
+ * 2. An operation that fails changes nothing: everything that can fail is checked before the first write. The exception
+ *    is "no_space" from the quota: the operation is carried out, since members with more room carry it out.
  * 3. Long operations are steps; between two steps of one operation no other operation and no read of the head runs.
  * 4. A response is built only when somebody here waits for it, and building it never changes the state.
  *
- * Read: outcome, gates, operations, txn, response, applier.
+ * Read: outcome, cost, gates, operations, txn, response, applier.
  */
 export * from "./outcome.ts";
+export { putCost, txnCost } from "./cost.ts";
 export { Applier, type ApplyContext, UnknownOperationError } from "./applier.ts";
 export { isReadOnly, isSerializable, readTxn } from "./txn.ts";
 export { rangeBody } from "./response.ts";

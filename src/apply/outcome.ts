@@ -26,6 +26,14 @@ export interface Outcome {
   readonly compaction: CompactionJob | undefined;
 }
 
+/**
+ * What comes of a write that finds the quota used up: it is in the log, so it is carried out, here as on every member that
+ * has more room, and its client is told that there was no space. etcd's rule; the alarm then refuses the next ones.
+ */
+export function withoutSpace(outcome: Outcome): Outcome {
+  return { ...outcome, error: "no_space" };
+}
+
 /** An entry applied step by step: `undefined` is yielded wherever other work may run in between. */
 export type Steps<T> = Generator<undefined, T, undefined>;
 

@@ -2,6 +2,7 @@ import { Lessor } from "../lease/mod.ts";
 import { Store } from "../mvcc/mod.ts";
 import { WatchHub } from "../watch/mod.ts";
 import { Alarms } from "./alarms.ts";
+import { Quota } from "./quota.ts";
 
 export interface KeyspaceOptions {
   /** Leases are granted for at least one and a half of this. */
@@ -10,6 +11,8 @@ export interface KeyspaceOptions {
   readonly revokeRetryMs: number;
   /** Seeds hash tables against keys chosen to collide; members may differ in it. */
   readonly hashSeed: number;
+  /** As `--quota-backend-bytes`: 0, the default, for 2 GiB, negative for no bound. Members may differ in it. */
+  readonly quotaBackendBytes?: number;
 }
 
 export class Keyspace {
@@ -17,6 +20,7 @@ export class Keyspace {
   readonly lessor: Lessor;
   readonly watchHub: WatchHub;
   readonly alarms = new Alarms();
+  readonly quota: Quota;
 
   constructor(options: KeyspaceOptions) {
     this.lessor = new Lessor({
@@ -27,5 +31,6 @@ export class Keyspace {
       hashSeed: options.hashSeed,
     });
     this.watchHub = new WatchHub(this.store, options.hashSeed);
+    this.quota = new Quota(options.quotaBackendBytes ?? 0, this.store, this.lessor);
   }
 }

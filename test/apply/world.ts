@@ -42,11 +42,16 @@ export interface Applied<Response> {
 }
 
 export class World {
-  readonly keyspace = new Keyspace({ electionTimeoutMs: 1000, revokeRetryMs: 7000, hashSeed: 1 });
+  readonly keyspace: Keyspace;
   readonly membership = new Membership();
-  readonly applier = new Applier(this.keyspace, this.membership);
+  readonly applier: Applier;
   /** Whether somebody waits for the responses. */
   isWaitedFor = true;
+
+  constructor(quotaBackendBytes = 0) {
+    this.keyspace = new Keyspace({ electionTimeoutMs: 1000, revokeRetryMs: 7000, hashSeed: 1, quotaBackendBytes });
+    this.applier = new Applier(this.keyspace, this.membership);
+  }
 
   put(key: string, value: string, lease = 0n): Applied<MessageShape<typeof PutResponseSchema>> {
     return this.putWith({ key: utf8(key), value: utf8(value), lease });
