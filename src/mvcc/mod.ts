@@ -20,7 +20,7 @@
  * bigints, 0n for none.
  *
  * Read: types, record, slab, history, key_index, state, write_transaction, range_job (row_sort, page_counts), compaction
- * (revision_hash), hash_job, pin, store.
+ * (revision_key, revision_hash), hash_job, revision_cursor, pin, store.
  */
 export * from "./types.ts";
 export { type CompactOptions, Store } from "./store.ts";
@@ -31,3 +31,5 @@ export { isFromKey, RangeJob, type RangeState } from "./range_job.ts";
 export { CompactionJob, type CompactionState } from "./compaction.ts";
 export { HashJob, type HashState } from "./hash_job.ts";
 export { Pin } from "./pin.ts";
+export { RevisionCursor } from "./revision_cursor.ts";
+export { isRevisionKey, mainOfKey, revisionKey, subOfKey, TOMBSTONE_KEY_SIZE } from "./revision_key.ts";

@@ -6,6 +6,7 @@ import { HashJob } from "./hash_job.ts";
 import { CREATE, HAS_LEASE, TOMBSTONE } from "./history.ts";
 import type { Pin } from "./pin.ts";
 import { RangeJob } from "./range_job.ts";
+import { RevisionCursor } from "./revision_cursor.ts";
 import { checkKeyValue, framedSize, RecordView } from "./record.ts";
 import { FRESH, SlabPool } from "./slab.ts";
 import { StoreState } from "./state.ts";
@@ -190,6 +191,14 @@ export class Store {
   /** The committed row after `row`, or endRow. */
   nextRow(row: number): number {
     return Math.min(this.#state.history.rowFrom(row + 1), this.#state.committedEnd);
+  }
+
+  /**
+   * The rows [firstRow, endRow) as etcd's database holds them, without those that a compaction at `compactRevision` takes
+   * out. The caller pins that revision meanwhile.
+   */
+  openRevisions(firstRow: number, endRow: number, compactRevision: number): RevisionCursor {
+    return new RevisionCursor(this.#state, firstRow, endRow, compactRevision);
   }
 
   // --- writing
