@@ -1,6 +1,15 @@
 import { JOB_STEP_BUDGET, TXN_DEPTH_VALID_MAX } from "../base/limits.ts";
 import { WIRE_BYTES, WireWriter } from "../base/varint.ts";
-import { isReadOnly, isSerializable, type Outcome, rangeBody, readTxn, type Steps } from "../apply/mod.ts";
+import {
+  isReadOnly,
+  isSerializable,
+  type Outcome,
+  putCost,
+  rangeBody,
+  readTxn,
+  type Steps,
+  txnCost,
+} from "../apply/mod.ts";
 import type { MemoryBudget, Method, RpcError, StreamCall, UnaryCall } from "../io/rpc.ts";
 import type { Member, MemberError } from "../member/mod.ts";
 import type { RangeJob, RangeQuery } from "../mvcc/mod.ts";
@@ -50,7 +59,9 @@ export function kvService(member: Member, options: KvOptions): Method[] {
 }
 
 function put(member: Member, call: UnaryCall, bytes: Uint8Array): void {
-  const objection = checkPut(decode(decodePutRequest, bytes));
+  const request = decode(decodePutRequest, bytes);
+  if (refuseForSpace(member, call, putCost(request))) return;
+  const objection = checkPut(request);
   if (objection !== undefined) return fail(call, objection);
   propose(member, call, RaftOperation.PUT, bytes);
 }
@@ -64,6 +75,7 @@ function deleteRange(member: Member, call: UnaryCall, bytes: Uint8Array): void {
 function txn(member: Member, options: KvOptions, call: UnaryCall, bytes: Uint8Array): void {
   const request = decode(decodeShallowTxn, bytes);
   if (request === undefined) return fail(call, ApiError.TOO_MANY_OPERATIONS);
+  if (refuseForSpace(member, call, txnCost(request))) return;
   const objection = checkTxn(request, options.txnOperationsMax);
   if (objection !== undefined) return fail(call, objection);
   if (!isReadOnly(request)) return propose(member, call, RaftOperation.TXN, bytes);
@@ -96,6 +108,16 @@ function compact(member: Member, call: UnaryCall, bytes: Uint8Array): void {
       member.whenCompacted(compaction, () => replyWithHeader(call, member, 0, []));
     } else answer(member, call, outcome);
   });
+}
+
+/**
+ * Refuses what the quota has no room for, before anything else of the request is looked at, and raises the alarm. True: it
+ * has been answered, or will be once the alarm is raised.
+ */
+export function refuseForSpace(member: Member, call: UnaryCall, cost: number): boolean {
+  if (member.keyspace.quota.hasRoomFor(cost)) return false;
+  member.raiseSpaceAlarm(() => fail(call, ApiError.NO_SPACE));
+  return true;
 }
 
 /** Replicates an operation and answers with its outcome. */

@@ -9,11 +9,12 @@ import {
 import { LEASE_KEYS_PER_STEP, LEASE_RENEWALS_MAX } from "../base/limits.ts";
 import { WireWriter } from "../base/varint.ts";
 import type { Method, StreamCall, UnaryCall } from "../io/rpc.ts";
+import { LEASE_COST } from "../keyspace/mod.ts";
 import type { Member } from "../member/mod.ts";
 import { RaftOperation } from "../wire/mod.ts";
 import { fromMember } from "./errors.ts";
 import { replyWithHeader, writeHeader } from "./header.ts";
-import { propose } from "./kv.ts";
+import { propose, refuseForSpace } from "./kv.ts";
 import { decodeMessage, decodeStreamMessage, fail, ignoringRequest } from "./request.ts";
 
 const SERVICE = "/etcdserverpb.Lease/";
@@ -39,6 +40,7 @@ export function leaseService(member: Member): Method[] {
 /** An id of 0 asks the server to choose; the choice is made before replication, so that all members agree on it. */
 function grant(member: Member, call: UnaryCall, bytes: Uint8Array): void {
   const request = decodeMessage(LeaseGrantRequestSchema, bytes);
+  if (refuseForSpace(member, call, LEASE_COST)) return;
   if (request.ID !== 0n) return propose(member, call, RaftOperation.LEASE_GRANT, bytes);
   request.ID = member.nextLeaseId();
   propose(member, call, RaftOperation.LEASE_GRANT, toBinary(LeaseGrantRequestSchema, request));

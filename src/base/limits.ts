@@ -110,6 +110,15 @@ export const PROPOSALS_SIZE_MAX = 256 * 1024 * 1024;
 /** Bytes of committed entries that raft hands out at once. */
 export const COMMITTED_SIZE_MAX = 16 * 1024 * 1024;
 
+/** Bytes of entries in one message between members (etcd's figure); the rest goes into the next message. */
+export const RAFT_MESSAGE_SIZE_MAX = 1024 * 1024;
+
+/** Appends on their way to one member (etcd's figure); with as many, the next waits for an acknowledgement or a heartbeat. */
+export const RAFT_INFLIGHT_MESSAGES_MAX = 512;
+
+/** Reads that wait for a quorum to confirm their leader, or for the first commit of its term; of more, none is taken. */
+export const RAFT_READS_MAX = 65_536;
+
 /** Bytes of applied entries kept in memory for followers; older ones go even before their count is reached. */
 export const LOG_MEMORY_SIZE_MAX = 64 * 1024 * 1024;
 
@@ -251,5 +260,40 @@ export const HTTP_WRITE_STALL_MS = 60_000;
 export const DESCRIPTORS_RESERVED_MIN = 150;
 export const DESCRIPTORS_RESERVED_FRACTION = 1 / 8;
 
+/** snapshot save: what the server may send before the tool has taken it; it waits for WINDOW_UPDATE. */
+export const SNAPSHOT_CLIENT_WINDOW_SIZE = 4 * 1024 * 1024;
+/** snapshot save: bytes written to the file at once, twice this is held; when both pieces are full, the stream waits. */
+export const SNAPSHOT_WRITE_SIZE = 1024 * 1024;
+/** snapshot save: milliseconds between tries to connect, until --dial-timeout is over. */
+export const SNAPSHOT_CONNECT_RETRY_MS = 200;
+/** Milliseconds between two drawings of a progress bar; what happens in between is not shown. */
+export const PROGRESS_INTERVAL_MS = 100;
+
 /** Content subtypes ("application/grpc+proto") that are echoed in answers; calls with further ones are answered without. */
 export const GRPC_CONTENT_SUBTYPES_MAX = 16;
+
+// member: what the store's space goes to
+
+/** Key prefixes counted at once to find the largest; when full, the smaller half is forgotten. */
+export const SURVEY_PREFIXES_MAX = 1024;
+/** The largest of them that are named, in the log and as metrics. */
+export const SURVEY_NAMED_MAX = 5;
+
+// storage/bolt: database files
+
+/** Bytes read at a time where a file is read in order, and the pieces of it that one reader keeps; the least used goes. */
+export const BOLT_READ_SIZE = 1 << 20;
+export const BOLT_RUNS_KEPT_MAX = 8;
+/** Bytes of rows visited in one step of a scan. */
+export const BOLT_SCAN_STEP_SIZE = 256 * 1024;
+/** Levels of a tree of pages; a file with more is damaged (a billion rows make nine of them at the least fan-out of ten). */
+export const BOLT_DEPTH_MAX = 64;
+/** Bytes of one node of a file, which has to be in memory at once; larger ones are refused. */
+export const BOLT_NODE_SIZE_MAX = 1 << 30;
+/** Problems that one check of a file tells of; it ends with the last of them. */
+export const BOLT_PROBLEMS_MAX = 1000;
+/** Bytes of a file being written that are gathered for one write; two such buffers take turns. */
+export const BOLT_WRITE_SIZE = 1 << 20;
+/** Rows looked at, and bytes of them copied, in one step of writing a file. */
+export const BOLT_STEP_ROWS_MAX = 4096;
+export const BOLT_STEP_SIZE = 256 * 1024;

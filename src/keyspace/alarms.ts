@@ -34,6 +34,10 @@ export class Alarms {
     return false;
   }
 
+  isRaisedBy(memberId: bigint, type: number): boolean {
+    return this.#raised.has(alarmKey(memberId, type));
+  }
+
   /** Raises an alarm and returns it, also when it was raised before. */
   activate(memberId: bigint, type: number): Alarm {
     const key = alarmKey(memberId, type);

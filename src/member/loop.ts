@@ -28,6 +28,8 @@ export interface LoopParts {
   readonly onLeading: () => void;
   /** An operation was applied, from its first step to its last, in so many milliseconds. */
   readonly onApplied: (operation: number, body: Uint8Array, outcome: Outcome, durationMs: number) => void;
+  /** An entry was answered that there is no space; calls back when its client may hear of it. */
+  readonly onNoSpace: (done: () => void) => void;
   readonly onFatal: (reason: Error) => void;
 }
 
@@ -274,7 +276,9 @@ export class Loop {
     if (outcome.endRow > outcome.firstRow) this.#parts.publish(outcome.firstRow, outcome.endRow);
     if (outcome.compaction !== undefined) this.#parts.startCompaction(outcome.compaction);
     this.#parts.onApplied(request.operation, request.body, outcome, this.#parts.clock.monotonicMs() - startMs);
-    this.#parts.proposals.settle(request.sequence, outcome);
+    if (outcome.error === "no_space") {
+      this.#parts.onNoSpace(() => this.#parts.proposals.settle(request.sequence, outcome));
+    } else this.#parts.proposals.settle(request.sequence, outcome);
   }
 
   /** Applied entries beyond what followers may still ask for leave memory. */

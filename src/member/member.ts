@@ -22,6 +22,9 @@ import { type MemberOptions, requestTimeoutMs } from "./options.ts";
 import { PendingReads, type Read } from "./pending_reads.ts";
 import { Proposals, type Settle } from "./proposals.ts";
 import { RequestIds } from "./request_ids.ts";
+import { logQuota } from "./quota_log.ts";
+import { SpaceAlarm } from "./space_alarm.ts";
+import { SpaceMonitor } from "./space_monitor.ts";
 import { hashState } from "./state_hash.ts";
 
 /** Names of operations in log messages. */
@@ -54,6 +57,9 @@ export class Member {
   readonly #reads = new PendingReads();
   readonly #loop: Loop;
   readonly #duties: Duties;
+  readonly #spaceAlarm: SpaceAlarm;
+  /** How the use of the quota is watched. */
+  readonly space: SpaceMonitor;
   readonly #compactions = new Map<CompactionJob, PacedCompaction>();
   #ticks: Timer | undefined;
   #onFailure: (reason: Error) => void = () => {};
@@ -94,7 +100,22 @@ export class Member {
           this.#warnOfSlowApply(operation, body, outcome, durationMs);
         }
       },
+      onNoSpace: (done) => this.#spaceAlarm.onExceeded(done),
       onFatal: (reason) => this.#fail(reason),
+    });
+    this.#spaceAlarm = new SpaceAlarm({
+      log: options.log,
+      keyspace,
+      memberId: this.id,
+      propose: (operation, body, settle) => this.propose(operation, body, settle),
+    });
+    this.space = new SpaceMonitor({
+      clock,
+      log: options.log,
+      keyspace,
+      alarm: this.#spaceAlarm,
+      clearsAlarm: options.clearsSpaceAlarm ?? false,
+      runJob: (job) => this.runJob(job),
     });
     this.#duties = new Duties({
       clock,
@@ -111,9 +132,11 @@ export class Member {
       electionTimeoutMs: options.electionTicks * options.tickMs,
       revokeRetryMs: requestTimeoutMs(options),
       hashSeed: new DataView(options.entropy.fill(new Uint8Array(4)).buffer).getUint32(0),
+      quotaBackendBytes: options.quotaBackendBytes,
     });
     const applier = new Applier(keyspace, membership);
     const bootstrapped = await bootstrap(options, applier, membership);
+    logQuota(options.log, options.quotaBackendBytes ?? 0);
     const member = new Member(options, bootstrapped, applier, keyspace, membership);
     await member.#begin();
     return member;
@@ -219,6 +242,11 @@ export class Member {
     });
   }
 
+  /** Raises this member's NOSPACE alarm, and calls back when that is decided. */
+  raiseSpaceAlarm(done: () => void): void {
+    this.#spaceAlarm.raise(done);
+  }
+
   /** An id for a lease that leaves the choice to the server: positive, unique in the cluster. */
   nextLeaseId(): bigint {
     return this.#ids.nextInt63();
@@ -236,6 +264,7 @@ export class Member {
   async stop(): Promise<void> {
     this.#ticks?.cancel();
     this.#duties.stop();
+    this.space.stop();
     await this.#loop.stop();
     this.#proposals.stop();
     this.#reads.release("stopped");
@@ -274,6 +303,7 @@ export class Member {
     await new Promise<void>((resolve) => this.linearizableRead(() => resolve()));
     await this.#publish();
     this.#duties.start();
+    this.space.start();
     this.#onFailure = this.#options.onFatal;
   }
 
@@ -373,6 +403,7 @@ export class Member {
     // Nothing is settled: whether what is pending reached the disk is not known, and the process ends.
     this.#ticks?.cancel();
     this.#duties.stop();
+    this.space.stop();
     this.#onFailure(reason);
   }
 }

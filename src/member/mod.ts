@@ -12,7 +12,7 @@
  *
  * Absent: peers, checkpoints.
  *
- * Read: options, request_ids, proposals, jobs, loop, duties, bootstrap, member.
+ * Read: options, request_ids, proposals, jobs, loop, duties, space_alarm, space_monitor (prefix_survey), bootstrap, member.
  */
 export type { MemberOptions } from "./options.ts";
 export type { MemberError, Settle } from "./proposals.ts";

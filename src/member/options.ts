@@ -34,6 +34,11 @@ export interface MemberOptions {
   readonly compactionBatchLimit: number;
   readonly compactionSleepMs: number;
 
+  /** Bytes that may be stored: 0, the default, for 2 GiB, negative for no bound. */
+  readonly quotaBackendBytes?: number;
+  /** This member's NOSPACE alarm is cleared once there is room again. Default: false, as only an operator clears etcd's. */
+  readonly clearsSpaceAlarm?: boolean;
+
   /** The member cannot go on (a failed append, a broken invariant): nothing more may be acknowledged. */
   readonly onFatal: (reason: Error) => void;
 }
