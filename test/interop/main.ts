@@ -18,6 +18,7 @@ import { gateway } from "./cases/gateway.ts";
 import { h2spec } from "./cases/h2spec.ts";
 import { nodeClient } from "./cases/node_client.ts";
 import { pythonGateway, pythonGrpc } from "./cases/python.ts";
+import { raft } from "./cases/raft.ts";
 import { transport } from "./cases/transport.ts";
 import { wal } from "./cases/wal.ts";
 
@@ -32,6 +33,7 @@ const CASES: Case[] = [
   transport,
   h2spec,
   wal,
+  raft,
   differential,
 ];
 

@@ -1,0 +1,46 @@
+/** Runs the scripts of confchange/testdata. */
+
+import { type ChangeResult, changeSimple, enterJoint, leaveJoint } from "../../../src/raft/conf_change/mod.ts";
+import { configurationText, ProgressTracker, trackerText } from "../../../src/raft/tracker/mod.ts";
+import { parseConfChanges } from "../../raft/conf_change/notation.ts";
+import { type Directive, runScript, scriptPaths, unknown } from "./script.ts";
+
+const SCRIPTS = 9;
+
+/** Returns how many directives ran; throws at the first output that differs. */
+export function runConfChangeScripts(moduleDirectory: string): number {
+  return scriptPaths(moduleDirectory, "confchange/testdata", SCRIPTS).reduce((count, path) => {
+    const tracker = new ProgressTracker({ inflightsMax: 10, inflightBytesMax: 0 });
+    let lastIndex = 0;
+    return count + runScript(path, (directive) => {
+      const change = changeBy(directive, tracker);
+      const index = lastIndex++;
+      if (change.error !== undefined) return `${change.error}\n`;
+      tracker.install(change, index);
+      return `${configurationText(tracker.configuration)}\n${trackerText(tracker)}`;
+    });
+  }, 0);
+}
+
+function changeBy(directive: Directive, { configuration }: ProgressTracker): ChangeResult {
+  const changes = parseConfChanges(directive.input);
+  switch (directive.command) {
+    case "simple":
+      rejectArguments(directive, []);
+      return changeSimple(configuration, changes);
+    case "enter-joint":
+      rejectArguments(directive, ["autoleave"]);
+      return enterJoint(configuration, directive.args.some(({ values }) => values[0] === "true"), changes);
+    case "leave-joint":
+      rejectArguments(directive, []);
+      if (changes.length > 0) return { error: "this command takes no input" };
+      return leaveJoint(configuration);
+    default:
+      throw unknown("command", directive);
+  }
+}
+
+function rejectArguments(directive: Directive, known: readonly string[]): void {
+  const other = directive.args.find(({ key }) => !known.includes(key));
+  if (other !== undefined) throw unknown(`argument ${other.key}`, directive);
+}
