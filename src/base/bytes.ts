@@ -5,6 +5,9 @@ const decoder = new TextDecoder();
 
 export const EMPTY_BYTES: Uint8Array = new Uint8Array(0);
 
+/** One entry of a bucket of etcd's database. */
+export type Pair = readonly [key: Uint8Array, value: Uint8Array];
+
 export function utf8(text: string): Uint8Array {
   return encoder.encode(text);
 }
