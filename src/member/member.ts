@@ -13,6 +13,7 @@ import { Keyspace } from "../keyspace/mod.ts";
 import { idText, Membership } from "../membership/mod.ts";
 import type { CompactionJob } from "../mvcc/mod.ts";
 import { HeaderIdentity, RaftOperation } from "../wire/mod.ts";
+import { type AutoCompaction, autoCompaction } from "./auto_compaction.ts";
 import { applyConfChange, bootstrap, type Bootstrapped } from "./bootstrap.ts";
 import { PacedCompaction } from "./compaction.ts";
 import { Duties } from "./duties.ts";
@@ -60,6 +61,7 @@ export class Member {
   readonly #spaceAlarm: SpaceAlarm;
   /** How the use of the quota is watched. */
   readonly space: SpaceMonitor;
+  readonly #autoCompaction: AutoCompaction | undefined;
   readonly #compactions = new Map<CompactionJob, PacedCompaction>();
   #ticks: Timer | undefined;
   #onFailure: (reason: Error) => void = () => {};
@@ -116,6 +118,13 @@ export class Member {
       alarm: this.#spaceAlarm,
       clearsAlarm: options.clearsSpaceAlarm ?? false,
       runJob: (job) => this.runJob(job),
+    });
+    this.#autoCompaction = options.compactionRetention && autoCompaction(options.compactionRetention, {
+      clock,
+      log: options.log,
+      isLeader: () => bootstrapped.raft.canReadAlone,
+      revision: () => keyspace.store.revision,
+      propose: (operation, body, settle) => this.propose(operation, body, settle),
     });
     this.#duties = new Duties({
       clock,
@@ -262,9 +271,7 @@ export class Member {
 
   /** Fails what is pending, finishes the append in flight and closes the files. */
   async stop(): Promise<void> {
-    this.#ticks?.cancel();
-    this.#duties.stop();
-    this.space.stop();
+    this.#stopDuties();
     await this.#loop.stop();
     this.#proposals.stop();
     this.#reads.release("stopped");
@@ -304,6 +311,7 @@ export class Member {
     await this.#publish();
     this.#duties.start();
     this.space.start();
+    this.#autoCompaction?.start();
     this.#onFailure = this.#options.onFatal;
   }
 
@@ -401,9 +409,15 @@ export class Member {
 
   #fail(reason: Error): void {
     // Nothing is settled: whether what is pending reached the disk is not known, and the process ends.
+    this.#stopDuties();
+    this.#onFailure(reason);
+  }
+
+  /** Everything that a timer starts. */
+  #stopDuties(): void {
     this.#ticks?.cancel();
     this.#duties.stop();
     this.space.stop();
-    this.#onFailure(reason);
+    this.#autoCompaction?.stop();
   }
 }

@@ -12,9 +12,11 @@
  *
  * Absent: peers, checkpoints.
  *
- * Read: options, request_ids, proposals, jobs, loop, duties, space_alarm, space_monitor (prefix_survey), bootstrap, member.
+ * Read: options, request_ids, proposals, jobs, loop, duties, space_alarm, space_monitor (prefix_survey),
+ * auto_compaction, bootstrap, member.
  */
 export type { MemberOptions } from "./options.ts";
+export type { CompactionRetention } from "./auto_compaction.ts";
 export type { MemberError, Settle } from "./proposals.ts";
 export type { Job, JobState } from "./jobs.ts";
 export { Member } from "./member.ts";

@@ -3,6 +3,7 @@ import type { Crypto } from "../io/crypto.ts";
 import type { Disk } from "../io/disk.ts";
 import type { Entropy } from "../io/entropy.ts";
 import type { Logger } from "../io/log.ts";
+import type { CompactionRetention } from "./auto_compaction.ts";
 
 /** What a member needs of its machine and its operator. Durations in milliseconds. */
 export interface MemberOptions {
@@ -38,6 +39,8 @@ export interface MemberOptions {
   readonly quotaBackendBytes?: number;
   /** This member's NOSPACE alarm is cleared once there is room again. Default: false, as only an operator clears etcd's. */
   readonly clearsSpaceAlarm?: boolean;
+  /** History that automatic compaction keeps. Default: it is off. */
+  readonly compactionRetention?: CompactionRetention;
 
   /** The member cannot go on (a failed append, a broken invariant): nothing more may be acknowledged. */
   readonly onFatal: (reason: Error) => void;
