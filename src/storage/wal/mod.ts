@@ -9,12 +9,15 @@
  * 4. Only a torn tail is repaired, and its bytes are kept. Any other damage stops the start, with file and offset.
  * 5. Every name and size that a later step relies on is durable before that step.
  *
- * Absent: a second copy of the log in memory (the raft log holds what followers may need), and the purge of released
- * segments.
+ * 6. A segment is removed only when it was released: a snapshot whose record is durable covers what it holds.
  *
- * Read: record (the format), segment, wal (append, cut, open), reader, tail (what counts as torn), error.
+ * Absent: a second copy of the log in memory (the raft log holds what followers may need).
+ *
+ * Read: record (the format), segment, wal (append, cut, open), reader, tail (what counts as torn), scan, purge, error.
  */
 export { WalError } from "./error.ts";
+export { type PurgeOptions, purgeSegments } from "./purge.ts";
+export { findSnapshot } from "./scan.ts";
 export type { WalPosition, WalVisitor } from "./reader.ts";
 export type { WalMetadata, WalSnapshot } from "./record.ts";
 export { SEGMENT_SIZE } from "./segment.ts";

@@ -105,6 +105,7 @@ export class Wal {
   #lastIndex: number;
   /** The next cut is not tried before this offset. */
   #cutOffset: number;
+  #writtenSize = 0;
   /** The preallocated next segment. Rejections are held as values until a cut needs it. */
   #next: Promise<File | DiskError>;
   /** Number of segments preallocated, for their alternating names. */
@@ -214,6 +215,16 @@ export class Wal {
   /** Index of the last entry appended. */
   get lastIndex(): number {
     return this.#lastIndex;
+  }
+
+  /** Sequence of the oldest segment that is not released. */
+  get firstSequence(): number {
+    return this.#segments[0].name.sequence;
+  }
+
+  /** Bytes written since this log was opened. */
+  get writtenSize(): number {
+    return this.#writtenSize;
   }
 
   /**
@@ -345,6 +356,7 @@ export class Wal {
       await file.truncate(end);
       await this.#timed(file.syncData());
     }
+    this.#writtenSize += writer.length;
     this.#options.observer?.written(writer.length);
     this.#offset = end;
     writer.reset(WAL_BUFFER_SIZE);
