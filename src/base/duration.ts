@@ -58,3 +58,22 @@ export function parseDuration(text: string): number | undefined {
   }
   return sign * nanoseconds / 1e6;
 }
+
+/** Why Go refuses a text that `parseDuration` does not read, in the words of its `time` package. */
+export function durationProblem(text: string): string {
+  const quoted = JSON.stringify(text);
+  const invalid = `time: invalid duration ${quoted}`;
+  let rest = text.replace(/^[+-]/, "");
+  while (rest !== "") {
+    const number = /^(\d+\.?\d*|\.\d+)/.exec(rest);
+    if (number === null) return invalid;
+    rest = rest.slice(number[0].length);
+    const unit = /^[^.\d]*/.exec(rest)![0];
+    if (unit === "") return `time: missing unit in duration ${quoted}`;
+    if (!Object.hasOwn(NANOSECONDS_PER_UNIT, unit)) {
+      return `time: unknown unit ${JSON.stringify(unit)} in duration ${quoted}`;
+    }
+    rest = rest.slice(unit.length);
+  }
+  return invalid;
+}

@@ -8,7 +8,9 @@ import * as v from "valibot";
 import { formatDuration } from "../base/duration.ts";
 import { KEELSON_VERSION } from "../base/version.ts";
 import type { LogLevel } from "../io/log.ts";
+import type { CompactionRetention } from "../member/mod.ts";
 import { asksForDefault, type Settings, variableName } from "./flags/mod.ts";
+import { parseRetention } from "./retention.ts";
 import { isIpAddress, type MemberUrl, parseUrls } from "./urls.ts";
 
 /** One member of `--initial-cluster`. */
@@ -45,6 +47,7 @@ function amount(flagName: string) {
 const Url = v.custom<MemberUrl>((input) => typeof input === "object" && input !== null);
 const Urls = v.pipe(v.array(Url), v.readonly());
 const Texts = v.pipe(v.array(v.string()), v.readonly());
+const Retention = v.custom<CompactionRetention | undefined>(() => true);
 
 const ConfigSchema = v.strictObject({
   name: v.string(),
@@ -77,6 +80,12 @@ const ConfigSchema = v.strictObject({
   /** Revisions dropped in one step of a compaction, and the pause between steps. */
   compactionBatchLimit: amount("compaction-batch-limit"),
   compactionSleepIntervalMs: amount("compaction-sleep-interval"),
+  /** What automatic compaction keeps; undefined: it is off. */
+  autoCompactionRetention: Retention,
+
+  /** Bytes that may be stored: 0 for 2 GiB, negative for no bound. */
+  quotaBackendBytes: v.number(),
+  isQuotaAlarmAutoDisarmed: v.boolean(),
 
   maxTxnOps: amount("max-txn-ops"),
   maxRequestBytes: amount("max-request-bytes"),
@@ -201,6 +210,10 @@ export function makeConfig(settings: Settings, defaultHost?: string): Config {
     watchProgressNotifyIntervalMs: settings.number("watch-progress-notify-interval") || 600_000,
     compactionBatchLimit: settings.number("compaction-batch-limit") || 1000,
     compactionSleepIntervalMs: settings.number("compaction-sleep-interval") || 10,
+    autoCompactionRetention: readRetention(settings),
+
+    quotaBackendBytes: settings.number("quota-backend-bytes"),
+    isQuotaAlarmAutoDisarmed: settings.boolean("quota-alarm-auto-disarm"),
 
     maxTxnOps: settings.number("max-txn-ops"),
     maxRequestBytes: settings.number("max-request-bytes"),
@@ -233,11 +246,6 @@ export function makeConfig(settings: Settings, defaultHost?: string): Config {
 
 /** Checks of etcd's on settings whose features come later: its text is better than ours where both would refuse. */
 function checkUnusedSettings(settings: Settings): void {
-  const mode = settings.string("auto-compaction-mode");
-  if (mode === "") throw new ConfigError("undefined auto-compaction-mode");
-  if (mode !== "periodic" && mode !== "revision") {
-    throw new ConfigError(`unknown auto-compaction-mode ${JSON.stringify(mode)}`);
-  }
   const hasToken = settings.string("discovery-token") !== "";
   const endpoints = settings.list("discovery-endpoints");
   if (hasToken !== endpoints.length > 0) {
@@ -377,6 +385,19 @@ function reachable(
   const isDefault = advertised.length === 1 && advertised[0].text === defaultUrl;
   if (defaultHost === undefined || !isDefault || listening[0]?.host !== "0.0.0.0") return advertised;
   return parseUrls([`${advertised[0].scheme}://${defaultHost}:${listening[0].port}`]);
+}
+
+function readRetention(settings: Settings): CompactionRetention | undefined {
+  const mode = settings.string("auto-compaction-mode");
+  if (mode === "") throw new ConfigError("undefined auto-compaction-mode");
+  if (mode !== "periodic" && mode !== "revision") {
+    throw new ConfigError(`unknown auto-compaction-mode ${JSON.stringify(mode)}`);
+  }
+  try {
+    return parseRetention(mode, settings.string("auto-compaction-retention"));
+  } catch (error) {
+    throw new ConfigError((error as Error).message);
+  }
 }
 
 function readLogLevel(text: string): LogLevel {

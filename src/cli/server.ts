@@ -68,6 +68,9 @@ function startMember(config: Config, log: ProcessLogger, onFatal: (reason: Error
     warningApplyMs: config.warningApplyDurationMs,
     compactionBatchLimit: config.compactionBatchLimit,
     compactionSleepMs: config.compactionSleepIntervalMs,
+    compactionRetention: config.autoCompactionRetention,
+    quotaBackendBytes: config.quotaBackendBytes,
+    clearsSpaceAlarm: config.isQuotaAlarmAutoDisarmed,
     onFatal,
   });
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { formatDuration, parseDuration } from "../../src/base/duration.ts";
+import { durationProblem, formatDuration, parseDuration } from "../../src/base/duration.ts";
 
 test("a duration is written as Go writes it", () => {
   const cases: [number, string][] = [
@@ -40,4 +40,19 @@ test("what Go refuses is refused", () => {
   for (const text of ["", "5", "s", "1.5", "1d", "1 s", "--1s", ".s", "1e3s", "3000000h"]) {
     expect(parseDuration(text)).toBeUndefined();
   }
+});
+
+test("what Go refuses is explained in its words", () => {
+  const cases: [string, string][] = [
+    ["", 'time: invalid duration ""'],
+    ["x", 'time: invalid duration "x"'],
+    ["-", 'time: invalid duration "-"'],
+    ["5", 'time: missing unit in duration "5"'],
+    ["-5", 'time: missing unit in duration "-5"'],
+    ["1h5", 'time: missing unit in duration "1h5"'],
+    ["1d", 'time: unknown unit "d" in duration "1d"'],
+    ["1h 2m", 'time: unknown unit "h " in duration "1h 2m"'],
+    ["3000000h", 'time: invalid duration "3000000h"'],
+  ];
+  for (const [text, problem] of cases) expect(durationProblem(text)).toBe(problem);
 });

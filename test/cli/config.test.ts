@@ -86,6 +86,11 @@ test("what etcd refuses is refused in its words", () => {
     [["--log-format=xml"], "unknown log format: xml, supported values json, console"],
     [["--log-outputs=default,stdout"], 'multi logoutput for "default" is not supported yet'],
     [["--auto-compaction-mode=x"], 'unknown auto-compaction-mode "x"'],
+    [["--auto-compaction-mode="], "undefined auto-compaction-mode"],
+    [
+      ["--auto-compaction-retention=1d"],
+      'error parsing CompactionRetention: time: unknown unit "d" in duration "1d"',
+    ],
     [["--discovery-token=x"], "both --discovery-token and --discovery-endpoints must be set"],
     [["--compact-hash-check-time=0"], "--compact-hash-check-time must be >0 (set to 0s)"],
     [["--tls-min-version=TLS1.1"], 'unexpected TLS version "TLS1.1" (must be one of: TLS1.2, TLS1.3)'],
@@ -108,7 +113,7 @@ test("what etcd refuses is refused in its words", () => {
 test("a flag whose feature is not built refuses to start, by name", () => {
   const cases: [string[], string][] = [
     [["--cert-file=c.pem"], "--cert-file=c.pem needs TLS"],
-    [["--quota-backend-bytes=1000"], "--quota-backend-bytes=1000 needs the storage quota"],
+    [["--max-learners=2"], "--max-learners=2 needs clusters of several members"],
     [["--snapshot-count=10"], "--snapshot-count=10 needs checkpoints"],
     [["--feature-gates=LeaseCheckpoint=true"], "--feature-gates=LeaseCheckpoint=true needs"],
     [
@@ -124,8 +129,24 @@ test("a flag whose feature is not built refuses to start, by name", () => {
 
 test("a variable is refused by its own name", () => {
   const settings = new Settings();
-  readEnvironment({ ETCD_QUOTA_BACKEND_BYTES: "7" }, settings);
-  expect(() => makeConfig(settings)).toThrow("ETCD_QUOTA_BACKEND_BYTES=7 needs the storage quota");
+  readEnvironment({ ETCD_MAX_LEARNERS: "7" }, settings);
+  expect(() => makeConfig(settings)).toThrow("ETCD_MAX_LEARNERS=7 needs clusters of several members");
+});
+
+test("quota and retention are read, the quota's sign with them", () => {
+  const config = configOf([
+    "--quota-backend-bytes=-1",
+    "--quota-alarm-auto-disarm",
+    "--auto-compaction-mode=revision",
+    "--auto-compaction-retention=100",
+  ]);
+  expect(config).toMatchObject({
+    quotaBackendBytes: -1,
+    isQuotaAlarmAutoDisarmed: true,
+    autoCompactionRetention: { mode: "revision", revisions: 100 },
+  });
+  expect(configOf([])).toMatchObject({ quotaBackendBytes: 0, isQuotaAlarmAutoDisarmed: false });
+  expect(configOf([]).autoCompactionRetention).toBeUndefined();
 });
 
 test("a negative amount is refused by its flag's name", () => {

@@ -1,5 +1,5 @@
 /**
- * Every flag of etcd 3.7.1: its kind, its default and whether Keelson has built what it asks for. Names, kinds and
+ * Every flag of etcd 3.7.1, and the few of our own: its kind, its default and whether Keelson has built what it asks for. Names, kinds and
  * defaults are frozen: operators' scripts hold them.
  */
 
@@ -53,6 +53,8 @@ export interface Flag {
    * refuses to start.
    */
   readonly later?: string;
+  /** etcd has no such flag. */
+  readonly isOwn?: boolean;
 }
 
 const TLS = "TLS";
@@ -60,8 +62,6 @@ const CLUSTER = "clusters of several members";
 const DISCOVERY = "discovery of the other members";
 const CHECKPOINTS = "checkpoints of the state to disk";
 const DATABASE = "the database file";
-const QUOTA = "the storage quota and its alarm";
-const COMPACTOR = "automatic compaction";
 const AUTH = "authentication";
 const TRACING = "distributed tracing";
 const METRICS = "metrics";
@@ -106,7 +106,19 @@ add("listen-client-http-urls", "urls", "", "Where clients are served HTTP only, 
 add("max-snapshots", "uint", "5", "Snapshot files to keep (0: all). Deprecated by etcd.", { later: CHECKPOINTS });
 add("max-wals", "uint", "5", "Released log files to keep (0: all).", { later: CHECKPOINTS });
 add("memory-mlock", "bool", "false", "Lock the memory of the process.", { later: "memory locking" });
-add("quota-backend-bytes", "int", "0", "Size of the database at which writes stop (0: 2 GiB).", { later: QUOTA });
+add(
+  "quota-backend-bytes",
+  "int",
+  "0",
+  "Bytes of keys, history and leases at which writes stop (0: 2 GiB; negative: no bound).",
+);
+add(
+  "quota-alarm-auto-disarm",
+  "bool",
+  "false",
+  "Clear this member's alarm by itself once there is room again (not in etcd).",
+  { isOwn: true },
+);
 add("backend-bbolt-freelist-type", "string", "map", "Form of the database's free list: map or array.", {
   later: DATABASE,
 });
@@ -148,12 +160,13 @@ add("strict-reconfig-check", "bool", "true", "Refuse changes of membership that 
 });
 add("pre-vote", "bool", "true", "Ask before an election whether it could be won.", { later: CLUSTER });
 add("max-learners", "int", "1", "Most learners in the cluster.", { later: CLUSTER });
-add("auto-compaction-retention", "string", "0", "History kept by automatic compaction (0: it is off).", {
-  later: COMPACTOR,
-});
-add("auto-compaction-mode", "string", "periodic", "Whether that is a time (periodic) or a number (revision).", {
-  later: COMPACTOR,
-});
+add(
+  "auto-compaction-retention",
+  "string",
+  "0",
+  "History kept by automatic compaction: 5m, hours without a unit, or revisions (0: it is off).",
+);
+add("auto-compaction-mode", "string", "periodic", "Whether that is a time (periodic) or a number (revision).");
 add("v2-deprecation", "choices", "write-only", "Without effect, as in etcd. Deprecated by etcd.", {
   choices: ["write-only", "write-only-skip-check", "write-only-drop-data", "gone"],
 });
