@@ -75,6 +75,8 @@ export const HTTP2_CLOSED_STREAMS_KEPT = 128;
 export const HTTP2_PREFACE_TIMEOUT_MS = 20_000;
 /** From the first GOAWAY of a drain to the second, if the client does not answer the ping between them. */
 export const HTTP2_DRAIN_PING_TIMEOUT_MS = 1000;
+/** The answer to a bandwidth probe that no data takes along is sent after one to two of these. */
+export const HTTP2_PROBE_TICK_MS = 10;
 /** How long a connection that we ended waits for the client to end it too, so that it can read our last words. */
 export const HTTP2_LINGER_MS = 1000;
 /** A stream's queue above which `send` asks the sender to hold back, and the size at which it may go on. */
@@ -266,6 +268,14 @@ export const SNAPSHOT_CLIENT_WINDOW_SIZE = 4 * 1024 * 1024;
 export const SNAPSHOT_WRITE_SIZE = 1024 * 1024;
 /** snapshot save: milliseconds between tries to connect, until --dial-timeout is over. */
 export const SNAPSHOT_CONNECT_RETRY_MS = 200;
+/** Tools that work on files: bytes read at once... */
+export const FILE_READ_SIZE = 1024 * 1024;
+/** ... bytes of the buffers that hold the rows of a file to be written anew; a full one is followed by the next... */
+export const ROW_CHUNK_SIZE = 4 * 1024 * 1024;
+/** ... rows and keys for which `hashkv` has room at first; it doubles when full... */
+export const HASHED_ROWS_MIN = 65536;
+/** ... and milliseconds between tries to lock a file, until --timeout is over. */
+export const FILE_LOCK_RETRY_MS = 50;
 /** Milliseconds between two drawings of a progress bar; what happens in between is not shown. */
 export const PROGRESS_INTERVAL_MS = 100;
 

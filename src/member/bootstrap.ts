@@ -7,6 +7,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { Applier } from "../apply/mod.ts";
 import { COMMITTED_SIZE_MAX, JOB_STEP_BUDGET, LOG_MEMORY_SIZE_MAX } from "../base/limits.ts";
 import { utf8, utf8Text } from "../base/bytes.ts";
+import type { Entropy } from "../io/entropy.ts";
 import { ConfChangeSchema, ConfChangeType as ConfChangeTypeProto } from "../gen/raftpb/raft_pb.ts";
 import {
   bootstrapClusterId,
@@ -227,7 +228,14 @@ function makeRaft(
     hardState,
     confState,
     applied,
+    random: randomSource(options.entropy),
     electionTicks: options.electionTicks,
     committedSizeMax: COMMITTED_SIZE_MAX,
   });
+}
+
+/** Random integers from 0 to `limit` - 1, where `limit` is small beside 2^32. */
+function randomSource(entropy: Entropy): (limit: number) => number {
+  const bytes = new Uint8Array(4);
+  return (limit) => new DataView(entropy.fill(bytes).buffer).getUint32(0) % limit;
 }

@@ -1,8 +1,10 @@
 import { assert } from "../base/assert.ts";
-import type { Entry } from "./types.ts";
+import { entrySize } from "./entry.ts";
+import { type Entry, NO_ENTRIES } from "./types.ts";
 
 /**
- * The part of the log held in memory: the entries after `offset`, and the term at `offset` itself.
+ * The part of the log held in memory: the entries after `offset`, and the term at `offset` itself. How far they are
+ * durable, committed and applied is known to others.
  *
  *     offset                applied      commit          durable        last
  *       | entries kept for    |  committed,  |  replicated or  | being     |
@@ -45,10 +47,47 @@ export class RaftLog {
     return index === this.#offset ? this.#offsetTerm : this.#entries[this.#head + index - this.#offset - 1].term;
   }
 
+  /** The term at `index`, or -1 where it is not known: no longer held, or not there yet. */
+  termOrNone(index: number): number {
+    return index < this.#offset || index > this.lastIndex ? -1 : this.term(index);
+  }
+
+  /** True if the entry at `index` is here and has this term: then all entries before it are equal too. */
+  matches(index: number, term: number): boolean {
+    return this.termOrNone(index) === term;
+  }
+
+  /** True if a log that ends so holds everything that may be committed, as far as this log can tell (Raft, 5.4.1). */
+  isUpToDate(lastIndex: number, lastTerm: number): boolean {
+    return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.lastIndex);
+  }
+
+  /** The entry at `index`, which must lie in (offset, lastIndex]. */
+  entry(index: number): Entry {
+    assert(index > this.#offset && index <= this.lastIndex, `entry ${index} is in memory`);
+    return this.#entries[this.#head + index - this.#offset - 1];
+  }
+
   append(entry: Entry): void {
     assert(entry.index === this.lastIndex + 1, `entry ${entry.index} follows ${this.lastIndex}`);
     this.#entries.push(entry);
     this.#size += entry.data.length;
+  }
+
+  /** How many of `entries`, from the first one on, are here already. */
+  countMatching(entries: readonly Entry[]): number {
+    let count = 0;
+    while (count < entries.length && this.matches(entries[count].index, entries[count].term)) count++;
+    return count;
+  }
+
+  /**
+   * The largest position up to `index` whose term is at most `term`: no later one can be equal in a log that has `term`
+   * at `index`. 0 if there is none; a position that is not held any more ends the search.
+   */
+  lastIndexWithTermUpTo(index: number, term: number): number {
+    while (index > 0 && this.termOrNone(index) > term) index--;
+    return index;
   }
 
   /** Entries in (after, through]. */
@@ -56,6 +95,39 @@ export class RaftLog {
     assert(after >= this.#offset, `entries after ${after} are in memory`);
     const start = this.#head - this.#offset;
     return this.#entries.slice(start + after, start + through);
+  }
+
+  /** As many entries in (after, through] as fit into `sizeMax` bytes, and at least one. */
+  sliceUpToSize(after: number, through: number, sizeMax: number): readonly Entry[] {
+    assert(after >= this.#offset, `entries after ${after} are in memory`);
+    if (after >= through) return NO_ENTRIES;
+    if (sizeMax === Infinity) return this.slice(after, through);
+    const start = this.#head - this.#offset;
+    let size = entrySize(this.#entries[start + after]);
+    let end = after + 1;
+    while (end < through) {
+      size += entrySize(this.#entries[start + end]);
+      if (size > sizeMax) break;
+      end++;
+    }
+    return this.#entries.slice(start + after, start + end);
+  }
+
+  /** Takes back the entries after `index`, which another leader has overwritten. */
+  truncate(index: number): void {
+    assert(index >= this.#offset && index <= this.lastIndex, `entries after ${index} are in memory`);
+    const length = this.#head + index - this.#offset;
+    for (let i = length; i < this.#entries.length; i++) this.#size -= this.#entries[i].data.length;
+    this.#entries.length = length;
+  }
+
+  /** Starts anew behind a snapshot. */
+  restore(index: number, term: number): void {
+    this.#entries = [];
+    this.#head = 0;
+    this.#offset = index;
+    this.#offsetTerm = term;
+    this.#size = 0;
   }
 
   /** Forgets the entries up to and including `index`. */

@@ -1,265 +1,187 @@
-import { assert } from "../base/assert.ts";
-import { EMPTY_BYTES } from "../base/bytes.ts";
-import { changeConfState } from "./conf_change/mod.ts";
-import { RaftLog } from "./log.ts";
+import { applyConfChange } from "./configuration.ts";
+import { dispatch } from "./dispatch.ts";
+import { campaignByTimeout } from "./election.ts";
+import type { RaftLog } from "./log.ts";
+import { completeOptions, type RaftOptions } from "./options.ts";
+import type { StepOutcome } from "./outcome.ts";
+import { appendOwnProposal } from "./proposal.ts";
+import { Outbox } from "./ready.ts";
+import { onSnapshotStatus, onUnreachable, replicate } from "./replication.ts";
+import { becomeFollower } from "./roles.ts";
+import { State } from "./state.ts";
+import { advanceApplied } from "./storage_messages.ts";
+import { tick } from "./ticks.ts";
+import type { ProgressTracker } from "./tracker/mod.ts";
 import {
   type ConfChange,
+  ConfChangeTransition,
+  type ConfChangeV2,
   type ConfState,
-  type Entry,
   EntryType,
   type HardState,
   type Message,
   MessageType,
   newMessage,
-  NO_ENTRIES,
+  NO_MEMBER,
   type Ready,
   type Role,
+  type Snapshot,
 } from "./types.ts";
 
-export interface RaftOptions {
-  /** This member. */
-  readonly id: bigint;
-  /** What the log on disk ended with; all of it durable. */
-  readonly log: RaftLog;
-  readonly hardState: HardState;
-  readonly confState: ConfState;
-  /** The last entry that the state machine already holds. */
-  readonly applied: number;
-  /** Ticks without a leader after which a voter campaigns. */
-  readonly electionTicks: number;
-  /** Most bytes of committed entries handed out in one Ready (at least one entry is). */
-  readonly committedSizeMax: number;
-}
-
-/** The consensus state machine of one member. See mod.ts for its contract. */
+/**
+ * The consensus state machine of one member. See mod.ts for its contract.
+ *
+ * Proposals that come one after the other travel together: the other members are sent what was appended with the next
+ * Ready, or before any other input is handled.
+ */
 export class Raft {
   readonly id: bigint;
   readonly log: RaftLog;
-  readonly #options: RaftOptions;
-
-  #term: number;
-  #vote: bigint;
-  #commit: number;
-  #role: Role = "follower";
-  #leader = 0n;
-  #confState: ConfState;
-  #ticksSinceElection = 0;
-
-  /** Last index known durable here, and last index handed out to be made so. */
-  #durable: number;
-  #handedToStorage: number;
-  /** Last index handed out to be applied, and last index reported applied. */
-  #handedToApply: number;
-  #applied: number;
-
-  #readyHardState: HardState;
-  #readyLeader = 0n;
-  #readyRole: Role = "follower";
-  #appendResponses: Message[] = [];
+  readonly #state: State;
+  readonly #outbox: Outbox;
 
   constructor(options: RaftOptions) {
-    assert(options.id !== 0n, "a member has an id");
-    assert(options.hardState.commit <= options.log.lastIndex, "the commit index lies within the log");
-    assert(options.applied <= options.hardState.commit, "only committed entries are applied");
     this.id = options.id;
     this.log = options.log;
-    this.#options = options;
-    this.#term = options.hardState.term;
-    this.#vote = options.hardState.vote;
-    this.#commit = options.hardState.commit;
-    this.#confState = options.confState;
-    this.#durable = this.#handedToStorage = options.log.lastIndex;
-    this.#applied = this.#handedToApply = options.applied;
-    this.#readyHardState = options.hardState;
+    this.#state = new State(completeOptions(options));
+    becomeFollower(this.#state, this.#state.term, NO_MEMBER);
+    this.#outbox = new Outbox(this.#state);
   }
 
   get term(): number {
-    return this.#term;
+    return this.#state.term;
   }
   get commitIndex(): number {
-    return this.#commit;
+    return this.#state.commit;
   }
   get appliedIndex(): number {
-    return this.#applied;
+    return this.#state.apply.applied;
   }
+  /** The leader of this term as far as this member knows, or NO_MEMBER. */
   get leader(): bigint {
-    return this.#leader;
+    return this.#state.leader;
   }
   get role(): Role {
-    return this.#role;
+    return this.#state.role;
   }
   get confState(): ConfState {
-    return this.#confState;
+    return this.#state.tracker.configuration;
   }
   get hardState(): HardState {
-    return { term: this.#term, vote: this.#vote, commit: this.#commit };
+    return this.#state.hardState;
+  }
+  /** The member that leadership is being handed to, or NO_MEMBER. */
+  get transferee(): bigint {
+    return this.#state.transferee;
+  }
+  /** What is known of every member; up to date only at the leader. To look at, never to change. */
+  get progress(): ProgressTracker {
+    return this.#state.tracker;
   }
 
   /** True when a read at the applied state is linearizable without asking anyone: leader, alone, own term committed. */
   get canReadAlone(): boolean {
-    return this.#role === "leader" && this.#confState.voters.length === 1 && this.#commit >= this.log.offset &&
-      this.log.term(this.#commit) === this.#term;
+    const { role, tracker, hasCommittedInTerm } = this.#state;
+    return role === "leader" && tracker.isSingleton && hasCommittedInTerm;
   }
 
   /** One unit of logical time. */
   tick(): void {
-    if (this.#role === "leader") return;
-    this.#ticksSinceElection++;
-    if (this.#ticksSinceElection >= this.#options.electionTicks) this.campaign();
+    replicate(this.#state);
+    tick(this.#state);
   }
 
-  /** Starts an election, if this member is a voter. */
+  /** Starts an election now, if this member may win one. */
   campaign(): void {
-    this.#ticksSinceElection = 0;
-    if (this.#role === "leader" || !this.#isVoter(this.id)) return;
-    this.#role = "candidate";
-    this.#leader = 0n;
-    this.#term++;
-    this.#vote = this.id;
-    // The vote for oneself counts as any other: only once it is durable.
-    this.#respondAfterAppend(MessageType.VOTE_RESPONSE, 0);
+    replicate(this.#state);
+    campaignByTimeout(this.#state);
   }
 
   /**
-   * Appends a proposal to the log. False: dropped, since this member does not lead; the caller answers its client.
+   * Appends a proposal to the log, or passes it on to the leader. False: dropped, since there is no leader, leadership is
+   * being handed over, or too much is uncommitted; the caller answers its client. True promises nothing yet.
    */
   propose(data: Uint8Array, type: EntryType = EntryType.NORMAL): boolean {
-    if (this.#role !== "leader") return false;
-    this.#append(data, type);
-    return true;
+    if (this.#state.role === "leader") return appendOwnProposal(this.#state, data, type) === "accepted";
+    const message = newMessage(MessageType.PROPOSAL, NO_MEMBER);
+    message.from = this.id;
+    message.entries = [{ term: 0, index: 0, type, data }];
+    return this.step(message) === "accepted";
   }
 
-  /** Takes in a message from a peer or from this member's own storage. */
-  step(message: Message): void {
-    switch (message.type) {
-      case MessageType.STORAGE_APPEND_RESPONSE:
-        this.#stepStorageAppendResponse(message);
-        return;
-      case MessageType.VOTE_RESPONSE:
-        this.#stepVoteResponse(message);
-        return;
-      case MessageType.APPEND_RESPONSE:
-        this.#stepAppendResponse(message);
-        return;
-    }
+  /** Takes in a message from another member, or from this member's own storage. */
+  step(message: Message): StepOutcome {
+    if (message.type !== MessageType.PROPOSAL) replicate(this.#state);
+    return dispatch(this.#state, message);
+  }
+
+  /** Asks for the index at which a read is linearizable: a later Ready has it, with `context`, in `readStates`, or none has. */
+  readIndex(context: Uint8Array): void {
+    const message = newMessage(MessageType.READ_INDEX, NO_MEMBER);
+    message.entries = [{ term: 0, index: 0, type: EntryType.NORMAL, data: context }];
+    this.step(message);
+  }
+
+  /** Asks the leader to hand over to `transferee`. Proposals are dropped until it has, or an election timeout has passed. */
+  transferLeader(transferee: bigint): void {
+    const message = newMessage(MessageType.TRANSFER_LEADER, NO_MEMBER);
+    message.from = transferee;
+    this.step(message);
+  }
+
+  /** The leader is known to be gone: this follower need not wait before it votes for another. */
+  forgetLeader(): void {
+    this.step(newMessage(MessageType.FORGET_LEADER, NO_MEMBER));
+  }
+
+  /** What was sent to this member last could not be delivered. */
+  reportUnreachable(id: bigint): void {
+    replicate(this.#state);
+    onUnreachable(this.#state, id);
+  }
+
+  /** The snapshot sent to this member has arrived, or could not be delivered. Until one is said nothing else is sent to it. */
+  reportSnapshot(id: bigint, hasArrived: boolean): void {
+    replicate(this.#state);
+    onSnapshotStatus(this.#state, id, hasArrived);
+  }
+
+  /**
+   * The newest snapshot there is, for members whose log ends before ours begins; undefined: none at present. Keep it no
+   * older than what the log is compacted to.
+   */
+  offerSnapshot(snapshot: Snapshot | undefined): void {
+    this.#state.snapshot = snapshot;
   }
 
   /** Brings a committed membership change into force and returns the new configuration. */
-  applyConfChange(change: ConfChange): ConfState {
-    this.#confState = changeConfState(this.#confState, change);
-    return this.#confState;
+  applyConfChange(change: ConfChange | ConfChangeV2): ConfState {
+    replicate(this.#state);
+    applyConfChange(
+      this.#state,
+      "changes" in change ? change : { transition: ConfChangeTransition.AUTO, changes: [change] },
+    );
+    return this.confState;
   }
 
   /** Reports that the entries up to `index` have been executed. */
   applied(index: number): void {
-    assert(index >= this.#applied && index <= this.#handedToApply, `applied index ${index} was handed out`);
-    this.#applied = index;
+    advanceApplied(this.#state, index);
+  }
+
+  /** Sends what was proposed since the last time. `ready`, and every other input, does it by itself. */
+  replicate(): void {
+    replicate(this.#state);
   }
 
   /** True when `ready` would return something to do. */
   get hasReady(): boolean {
-    return this.#appendResponses.length > 0 || this.log.lastIndex > this.#handedToStorage ||
-      this.#applyLimit() > this.#handedToApply || this.#hardStateChanged() || this.#leader !== this.#readyLeader ||
-      this.#role !== this.#readyRole;
+    return this.#outbox.hasReady;
   }
 
   /** Hands out everything there is to do; what it contains is not handed out again. */
   ready(): Ready {
-    const entries = this.log.slice(this.#handedToStorage, this.log.lastIndex);
-    this.#handedToStorage = this.log.lastIndex;
-
-    const previous = this.#readyHardState;
-    const hardState = this.#hardStateChanged() ? this.hardState : undefined;
-    const mustSync = entries.length > 0 || this.#term !== previous.term || this.#vote !== previous.vote;
-    if (hardState !== undefined) this.#readyHardState = hardState;
-
-    const softStateChanged = this.#leader !== this.#readyLeader || this.#role !== this.#readyRole;
-    this.#readyLeader = this.#leader;
-    this.#readyRole = this.#role;
-
-    const appendResponses = this.#appendResponses;
-    if (appendResponses.length > 0) this.#appendResponses = [];
-    if (entries.length > 0) {
-      const last = entries[entries.length - 1];
-      appendResponses.unshift(this.#message(MessageType.STORAGE_APPEND_RESPONSE, last.index, last.term));
-    }
-    return {
-      softState: softStateChanged ? { leader: this.#leader, role: this.#role } : undefined,
-      hardState,
-      entries,
-      snapshot: undefined,
-      mustSync,
-      messages: [],
-      appendResponses,
-      committedEntries: this.#takeCommitted(),
-      readStates: [],
-    };
-  }
-
-  #takeCommitted(): readonly Entry[] {
-    const limit = this.#applyLimit();
-    if (limit <= this.#handedToApply) return NO_ENTRIES;
-    const entries = this.log.slice(this.#handedToApply, limit);
-    let size = 0;
-    let count = 0;
-    while (count < entries.length && (count === 0 || size < this.#options.committedSizeMax)) {
-      size += entries[count++].data.length;
-    }
-    entries.length = count;
-    this.#handedToApply += count;
-    return entries;
-  }
-
-  #append(data: Uint8Array, type: EntryType): void {
-    const index = this.log.lastIndex + 1;
-    this.log.append({ term: this.#term, index, type, data });
-    // The leader acknowledges its own append like a follower does: after its disk, never before.
-    const responses = this.#appendResponses;
-    const last = responses.length > 0 ? responses[responses.length - 1] : undefined;
-    if (last?.type === MessageType.APPEND_RESPONSE) responses.pop();
-    this.#respondAfterAppend(MessageType.APPEND_RESPONSE, index);
-  }
-
-  #stepStorageAppendResponse(message: Message): void {
-    // An acknowledgement of entries that were since overwritten says nothing of those that took their place.
-    if (message.index > this.log.lastIndex || message.index < this.log.offset) return;
-    if (this.log.term(message.index) !== message.logTerm) return;
-    if (message.index > this.#durable) this.#durable = message.index;
-  }
-
-  #stepVoteResponse(message: Message): void {
-    if (this.#role !== "candidate" || message.term !== this.#term) return;
-    // A single voter is its own quorum; counting the votes of others comes with the cluster.
-    this.#role = "leader";
-    this.#leader = this.id;
-    this.#append(EMPTY_BYTES, EntryType.NORMAL);
-  }
-
-  #stepAppendResponse(message: Message): void {
-    if (this.#role !== "leader" || message.term !== this.#term) return;
-    if (!this.#isVoter(message.from) || message.index <= this.#commit) return;
-    // Only entries of the current term commit by counting (Raft, section 5.4.2).
-    if (this.log.term(message.index) === this.#term) this.#commit = message.index;
-  }
-
-  #applyLimit(): number {
-    return this.#commit < this.#durable ? this.#commit : this.#durable;
-  }
-
-  #hardStateChanged(): boolean {
-    const previous = this.#readyHardState;
-    return this.#commit !== previous.commit || this.#term !== previous.term || this.#vote !== previous.vote;
-  }
-
-  #isVoter(id: bigint): boolean {
-    return this.#confState.voters.includes(id);
-  }
-
-  #respondAfterAppend(type: MessageType, index: number): void {
-    this.#appendResponses.push(this.#message(type, index, 0));
-  }
-
-  #message(type: MessageType, index: number, logTerm: number): Message {
-    return { ...newMessage(type, this.id), from: this.id, term: this.#term, index, logTerm };
+    replicate(this.#state);
+    return this.#outbox.take();
   }
 }

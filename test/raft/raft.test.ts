@@ -1,16 +1,25 @@
 import { describe, expect, test } from "bun:test";
-import { ConfChangeType, EMPTY_CONF_STATE, type Message, Raft, RaftLog, type Ready } from "../../src/raft/mod.ts";
+import {
+  ConfChangeType,
+  EMPTY_CONF_STATE,
+  type Message,
+  Raft,
+  RaftLog,
+  type RaftOptions,
+  type Ready,
+} from "../../src/raft/mod.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 
 const ID = 7n;
 
-function singleVoter(overrides: Partial<ConstructorParameters<typeof Raft>[0]> = {}): Raft {
+function singleVoter(overrides: Partial<RaftOptions> = {}): Raft {
   return new Raft({
     id: ID,
     log: new RaftLog(),
     hardState: { term: 0, vote: 0n, commit: 0 },
     confState: { ...EMPTY_CONF_STATE, voters: [ID] },
     applied: 0,
+    random: () => 0,
     electionTicks: 10,
     committedSizeMax: 1 << 20,
     ...overrides,
@@ -112,13 +121,15 @@ describe("a single voter", () => {
     expect(ready.mustSync).toBe(false);
   });
 
-  test("hands out committed entries in bounded portions", () => {
-    const raft = singleVoter({ committedSizeMax: 2 });
+  test("hands out committed entries in bounded portions, the next once the last is applied", () => {
+    const raft = singleVoter({ committedSizeMax: 10 });
     raft.campaign();
     settle(raft);
     for (const name of ["aa", "bb", "cc"]) raft.propose(utf8(name));
     acknowledge(raft, raft.ready());
     expect(raft.ready().committedEntries.map((entry) => entry.index)).toEqual([2]);
+    expect(raft.hasReady).toBe(false);
+    raft.applied(2);
     expect(raft.ready().committedEntries.map((entry) => entry.index)).toEqual([3]);
   });
 

@@ -1,0 +1,30 @@
+/** What time brings about. */
+
+import { campaignByTimeout, checkQuorum } from "./election.ts";
+import { heartbeatContext } from "./read_index.ts";
+import { broadcastHeartbeat } from "./replication.ts";
+import type { State } from "./state.ts";
+import { abortTransfer } from "./transfer.ts";
+
+export function tick(state: State): void {
+  state.electionElapsed++;
+  if (state.role === "leader") tickLeader(state);
+  else if (state.isPromotable && state.electionElapsed >= state.electionTimeout) {
+    state.electionElapsed = 0;
+    campaignByTimeout(state);
+  }
+}
+
+function tickLeader(state: State): void {
+  const { electionTicks, heartbeatTicks } = state.settings;
+  state.heartbeatElapsed++;
+  if (state.electionElapsed >= electionTicks) {
+    state.electionElapsed = 0;
+    if (state.settings.checkQuorum) checkQuorum(state);
+    // Whoever was to take over has not done so: proposals are taken again.
+    abortTransfer(state);
+  }
+  if (state.role !== "leader" || state.heartbeatElapsed < heartbeatTicks) return;
+  state.heartbeatElapsed = 0;
+  broadcastHeartbeat(state, heartbeatContext(state));
+}
