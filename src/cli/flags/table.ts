@@ -164,7 +164,7 @@ add(
   "auto-compaction-retention",
   "string",
   "0",
-  "History kept by automatic compaction: 5m, hours without a unit, or revisions (0: it is off).",
+  "History kept by automatic compaction: 5m, a number of hours or revisions (0: off).",
 );
 add("auto-compaction-mode", "string", "periodic", "Whether that is a time (periodic) or a number (revision).");
 add("v2-deprecation", "choices", "write-only", "Without effect, as in etcd. Deprecated by etcd.", {
