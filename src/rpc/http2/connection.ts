@@ -61,6 +61,12 @@ class ConnectionError extends Error {
 /** The ping between the two GOAWAYs of a drain; its answer tells that the client has seen the first. */
 const DRAIN_PING = Uint8Array.of(0x64, 0x72, 0x61, 0x69, 0x6e, 0x69, 0x6e, 0x67);
 const KEEPALIVE_PING = new Uint8Array(8);
+/**
+ * The ping that grpc-go sends behind the first data of a round trip, to find out how large its windows should be (frozen:
+ * grpc-go's). Answered at once it would double the writes of a watch, so the answer goes with the next data; until it has
+ * come the client sends no other probe. Every other ping is answered at once.
+ */
+const BANDWIDTH_PROBE = Uint8Array.of(2, 4, 16, 16, 9, 14, 7, 7);
 
 /** grpc-go forgives two pings that come too soon and ends the connection at the third. */
 const PING_STRIKES_MAX = 2;
@@ -140,6 +146,11 @@ export class Http2Connection implements ByteStreamListener {
   #lastPingMs = -Infinity;
   #pingStrikes = 0;
   #isPingForgiven = false;
+  /** A bandwidth probe waits for its answer, for so many ticks by now. */
+  #isProbeHeld = false;
+  #probeTicks = 0;
+  /** The server's ticks concern this connection. */
+  #isTicking = false;
   #keepaliveSentMs = -1;
 
   constructor(server: Http2Server, socket: ByteStream) {
@@ -616,7 +627,14 @@ export class Http2Connection implements ByteStreamListener {
       if (this.#state === DRAINING && bytes[start] === DRAIN_PING[0]) this.#finishDrain();
       return;
     }
-    this.#emitFrame(FrameType.PING, Flag.ACK, 0, bytes.subarray(start, start + 8));
+    if (this.#isProbeHeld || !isBandwidthProbe(bytes, start)) {
+      this.#emitFrame(FrameType.PING, Flag.ACK, 0, bytes.subarray(start, start + 8));
+    } else {
+      this.#isProbeHeld = true;
+      this.#probeTicks = 0;
+      if (!this.#isTicking) this.server.holdProbe(this);
+      this.#isTicking = true;
+    }
 
     const nowMs = this.server.clock.monotonicMs();
     const sinceMs = nowMs - this.#lastPingMs;
@@ -877,11 +895,30 @@ export class Http2Connection implements ByteStreamListener {
     this.flush();
   }
 
+  #answerProbe(): void {
+    this.#isProbeHeld = false;
+    this.#emitFrame(FrameType.PING, Flag.ACK, 0, BANDWIDTH_PROBE);
+  }
+
+  /** For the server, every tick while it returns true: nothing else may have been sent since the probe came. */
+  tickProbe(): boolean {
+    if (this.#isProbeHeld && this.#state !== ENDED) {
+      // The first tick may come at once.
+      if (this.#probeTicks++ === 0) return true;
+      this.#answerProbe();
+    }
+    this.#isTicking = false;
+    return false;
+  }
+
   /** Sends what is ready, as far as windows, the socket and this turn's share allow. */
   flush(): void {
     if (!this.#isConnected) return;
     if (this.#turnFirst !== undefined) this.#takeTurns();
-    if (this.#outSize > 0) this.#writeOut();
+    if (this.#outSize > 0) {
+      if (this.#isProbeHeld) this.#answerProbe();
+      this.#writeOut();
+    }
     if (this.#inFlight !== undefined) {
       if (this.#outSize > HTTP2_OUTPUT_BACKLOG_MAX && !this.#isBacklogged) {
         this.#isBacklogged = true;
@@ -1089,6 +1126,11 @@ export class Http2Connection implements ByteStreamListener {
     }
     this.#turnFirst = this.#turnLast = undefined;
   }
+}
+
+function isBandwidthProbe(bytes: Uint8Array, start: number): boolean {
+  for (let i = 0; i < BANDWIDTH_PROBE.length; i++) if (bytes[start + i] !== BANDWIDTH_PROBE[i]) return false;
+  return true;
 }
 
 function readUint32(bytes: Uint8Array, position: number): number {

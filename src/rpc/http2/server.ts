@@ -1,4 +1,4 @@
-import { HTTP2_CONCURRENT_STREAMS_MAX, HTTP2_HEADER_LIST_SIZE_MAX } from "../../base/limits.ts";
+import { HTTP2_CONCURRENT_STREAMS_MAX, HTTP2_HEADER_LIST_SIZE_MAX, HTTP2_PROBE_TICK_MS } from "../../base/limits.ts";
 import { EMPTY_BYTES } from "../../base/bytes.ts";
 import type { Clock, Timer } from "../../io/clock.ts";
 import type { ByteStream } from "../../io/net.ts";
@@ -47,6 +47,9 @@ export class Http2Server {
   /** Connections with output of this turn, flushed in a microtask: after all that one event settles. */
   #unflushed: Http2Connection[] = [];
   readonly #flush: () => void;
+  /** Connections that hold the answer to a probe. */
+  readonly #probed: Http2Connection[] = [];
+  #probeTicker: Timer | undefined;
   #isDraining = false;
   #onEmpty: (() => void)[] = [];
 
@@ -123,6 +126,24 @@ export class Http2Server {
   /** For connections: flushes after the present event. */
   scheduleFlush(connection: Http2Connection): void {
     if (this.#unflushed.push(connection) === 1) queueMicrotask(this.#flush);
+  }
+
+  /** For connections: `tickProbe` is called from now on, until it returns false. */
+  holdProbe(connection: Http2Connection): void {
+    this.#probed.push(connection);
+    this.#probeTicker ??= this.clock.every(HTTP2_PROBE_TICK_MS, () => this.#tickProbes());
+  }
+
+  #tickProbes(): void {
+    const probed = this.#probed;
+    let kept = 0;
+    for (let i = 0; i < probed.length; i++) {
+      if (probed[i].tickProbe()) probed[kept++] = probed[i];
+    }
+    probed.length = kept;
+    if (kept > 0) return;
+    this.#probeTicker!.cancel();
+    this.#probeTicker = undefined;
   }
 
   #flushAll(): void {

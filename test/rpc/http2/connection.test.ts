@@ -4,6 +4,7 @@ import {
   HTTP2_CONTROL_CREDIT_MAX,
   HTTP2_OUTPUT_BACKLOG_MAX,
   HTTP2_PREFACE_TIMEOUT_MS,
+  HTTP2_PROBE_TICK_MS,
   HTTP2_REPLY_STALL_MS,
   HTTP2_RESET_CREDIT_MAX,
   HTTP2_STREAM_COST,
@@ -416,6 +417,65 @@ describe("keepalive, as grpc-go:", () => {
     const peer = new RawPeer(server);
     peer.send(ping);
     expect(peer.read()).toEqual([{ type: 6, flags: 1, id: 0, payload: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8) }]);
+  });
+
+  describe("the probe with which grpc-go follows data", () => {
+    const payload = Uint8Array.of(2, 4, 16, 16, 9, 14, 7, 7);
+    const probe = frame(FrameType.PING, 0, 0, payload);
+    const answer = { type: 6, flags: 1, id: 0, payload };
+
+    test("is answered behind the data that is sent next, in the same write", async () => {
+      const { server, exchanges, clock } = makePlain();
+      const peer = new RawPeer(server);
+      peer.request(1, requestFields("/"));
+      exchanges[0].respond(200, []);
+      await peer.settled();
+      for (let i = 0; i < 3; i++) {
+        const writes = peer.stream.writeCount;
+        peer.send(probe);
+        expect(peer.read()).toEqual([]);
+        exchanges[0].write(Uint8Array.of(i));
+        const frames = await peer.settled();
+        expect(frames).toEqual([{ type: 0, flags: 0, id: 1, payload: Uint8Array.of(i) }, answer]);
+        expect(peer.stream.writeCount).toBe(writes + 1);
+      }
+      await clock.advance(1000);
+      expect(peer.read()).toEqual([]);
+    });
+
+    test("is answered alone where nothing is sent for a while, and then no timer is left", async () => {
+      const { server, clock } = makePlain();
+      const peers = [new RawPeer(server), new RawPeer(server)];
+      const timers = clock.timerCount;
+      for (let round = 0; round < 2; round++) {
+        for (const peer of peers) peer.send(probe);
+        await clock.advance(HTTP2_PROBE_TICK_MS);
+        for (const peer of peers) expect(peer.read()).toEqual([]);
+        await clock.advance(HTTP2_PROBE_TICK_MS);
+        for (const peer of peers) expect(peer.read()).toEqual([answer]);
+        expect(clock.timerCount).toBe(timers);
+      }
+    });
+
+    test("does not wait where another one comes, and each is answered", async () => {
+      const { server, clock } = makePlain();
+      const peer = new RawPeer(server);
+      peer.send(probe, probe);
+      expect(peer.read()).toEqual([answer, answer]);
+      await clock.advance(1000);
+      expect(peer.read()).toEqual([]);
+    });
+
+    test("is forgotten with its connection", async () => {
+      const { server, clock } = makePlain();
+      const peer = new RawPeer(server);
+      const writes = peer.stream.writeCount;
+      peer.send(probe);
+      peer.stream.listener!.onClose();
+      await clock.advance(1000);
+      expect(peer.stream.writeCount).toBe(writes);
+      expect(clock.timerCount).toBe(0);
+    });
   });
 
   test("the third ping too soon after another ends the connection with too_many_pings", () => {
