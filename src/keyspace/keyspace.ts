@@ -1,3 +1,4 @@
+import { AuthStore } from "../auth/mod.ts";
 import { Lessor } from "../lease/mod.ts";
 import { Store } from "../mvcc/mod.ts";
 import { WatchHub } from "../watch/mod.ts";
@@ -20,6 +21,7 @@ export class Keyspace {
   readonly lessor: Lessor;
   readonly watchHub: WatchHub;
   readonly alarms = new Alarms();
+  readonly auth = new AuthStore();
   readonly quota: Quota;
 
   constructor(options: KeyspaceOptions) {

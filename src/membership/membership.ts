@@ -1,8 +1,15 @@
 import type { Member } from "./member.ts";
 
+/** What was agreed about going back to an older version: the version, empty if none, and whether it is on. */
+export interface DowngradeInfo {
+  readonly targetVersion: string;
+  readonly isEnabled: boolean;
+}
+
 /** The members of one cluster, as of the last applied entry. */
 export class Membership {
   #clusterVersion = "";
+  #downgrade: DowngradeInfo | undefined;
   readonly #members = new Map<bigint, Member>();
   readonly #removed = new Set<bigint>();
 
@@ -13,6 +20,15 @@ export class Membership {
 
   setClusterVersion(version: string): void {
     this.#clusterVersion = version;
+  }
+
+  /** Undefined as long as nobody ever asked for one. */
+  get downgrade(): DowngradeInfo | undefined {
+    return this.#downgrade;
+  }
+
+  setDowngrade(downgrade: DowngradeInfo): void {
+    this.#downgrade = downgrade;
   }
 
   /** All members by ascending id. */
@@ -35,6 +51,11 @@ export class Membership {
 
   add(member: Member): void {
     this.#members.set(member.id, member);
+  }
+
+  /** Takes in what a database says: an id that belonged to the cluster once. */
+  restoreRemoved(id: bigint): void {
+    this.#removed.add(id);
   }
 
   remove(id: bigint): void {

@@ -12,4 +12,4 @@
  * Read: member, membership.
  */
 export * from "./member.ts";
-export { Membership } from "./membership.ts";
+export { type DowngradeInfo, Membership } from "./membership.ts";

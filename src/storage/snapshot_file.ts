@@ -13,7 +13,7 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { updateCrc32c } from "../base/crc32c.ts";
 import { ConfStateSchema, SnapshotMetadataSchema, SnapshotSchema } from "../gen/raftpb/raft_pb.ts";
-import { SnapshotSchema as FileSchema } from "../gen/snappb/snap_pb.ts";
+import { snapshotSchema as FileSchema } from "../gen/snappb/snap_pb.ts";
 import type { ConfState } from "../raft/mod.ts";
 
 const SUFFIX = ".snap";

@@ -115,7 +115,7 @@ describe("a lease", () => {
     world.grant(5n, 60n);
     expect(world.checkpoint(5n, 42n).error).toBeUndefined();
     expect(world.checkpoint(6n, 42n).error).toBeUndefined();
-    expect([...world.keyspace.lessor.records()]).toEqual([{ id: 5n, ttl: 60, remainingTtl: 42 }]);
+    expect(world.keyspace.lessor.records()).toMatchObject([{ id: 5n, ttl: 60, remainingTtl: 42 }]);
   });
 });
 

@@ -342,7 +342,7 @@ test("leases come back from their records, without keys and demoted", () => {
   before.checkpoint(-2n, 77, 0);
   before.attach(1n, utf8("k"));
   const records = [...before.records()];
-  expect(records).toEqual([{ id: 1n, ttl: 10, remainingTtl: 0 }, { id: -2n, ttl: 1000, remainingTtl: 77 }]);
+  expect(records).toMatchObject([{ id: 1n, ttl: 10, remainingTtl: 0 }, { id: -2n, ttl: 1000, remainingTtl: 77 }]);
 
   const after = primary({ minTtl: 20 });
   after.grant(5n, 10, 0);
