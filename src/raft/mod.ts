@@ -25,3 +25,13 @@ export type { RaftOptions } from "./options.ts";
 export type { StepOutcome } from "./outcome.ts";
 export { Raft } from "./raft.ts";
 export { type Progress, ProgressState, type ProgressTracker } from "./tracker/mod.ts";
+export {
+  entriesText,
+  entryText,
+  messageText,
+  messageTypeText,
+  readyText,
+  roleText,
+  type StorageMessage,
+} from "./text.ts";
+export { configurationText, progressText, trackerText } from "./tracker/mod.ts";

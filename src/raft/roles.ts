@@ -52,7 +52,7 @@ function startTerm(state: State, term: number): void {
   state.leader = NO_MEMBER;
   state.electionElapsed = 0;
   state.heartbeatElapsed = 0;
-  drawElectionTimeout(state);
+  state.electionTimeout = 0;
   state.transferee = NO_MEMBER;
   state.pendingConfIndex = 0;
   state.uncommittedSize = 0;
@@ -65,10 +65,4 @@ function startTerm(state: State, term: number): void {
     members[slot].reset(lastIndex + 1);
     if (members[slot].id === state.id) members[slot].match = lastIndex;
   }
-}
-
-/** Different members wait for different times, so that votes are rarely split. */
-function drawElectionTimeout(state: State): void {
-  const { electionTicks, random } = state.settings;
-  state.electionTimeout = electionTicks + random(electionTicks);
 }

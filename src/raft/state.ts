@@ -38,6 +38,7 @@ export class State {
   /** Ticks since this member heard of the leader, or, as leader, since it last checked its quorum. */
   electionElapsed = 0;
   heartbeatElapsed = 0;
+  /** Ticks without a leader after which this member campaigns; 0: not drawn yet in this term and role. */
   electionTimeout = 0;
 
   // What only a leader uses.

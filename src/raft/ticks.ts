@@ -9,10 +9,20 @@ import { abortTransfer } from "./transfer.ts";
 export function tick(state: State): void {
   state.electionElapsed++;
   if (state.role === "leader") tickLeader(state);
-  else if (state.isPromotable && state.electionElapsed >= state.electionTimeout) {
-    state.electionElapsed = 0;
-    campaignByTimeout(state);
-  }
+  else tickFollower(state);
+}
+
+function tickFollower(state: State): void {
+  if (state.electionTimeout === 0) drawElectionTimeout(state);
+  if (!state.isPromotable || state.electionElapsed < state.electionTimeout) return;
+  state.electionElapsed = 0;
+  campaignByTimeout(state);
+}
+
+/** Different members wait for different times, so that votes are rarely split. */
+function drawElectionTimeout(state: State): void {
+  const { electionTicks, random } = state.settings;
+  state.electionTimeout = electionTicks + random(electionTicks);
 }
 
 function tickLeader(state: State): void {

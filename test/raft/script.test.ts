@@ -54,7 +54,8 @@ test("directives are read with their arguments, input and output", () => {
 
 test("an output must be as written, byte for byte", () => {
   expect(run("a\n----\none\ntwo\n\nb\n----\nthree\n", ["one\ntwo\n", "three"])).toBe(2);
-  expect(() => run("a\n----\none\n", ["one "])).toThrow("example.txt:1: a\nexpected:\none\nactual:\none ");
+  expect(() => run("a\n----\none\n", ["one "])).toThrow("example.txt:1: a\n- one\n+ one ");
+  expect(() => run("a\n----\none\ntwo\nthree\n", ["one\n2\nthree\n"])).toThrow("example.txt:1: a\n  one\n- two\n+ 2");
   expect(() => run("a\n----\none\n", ["one\none"])).toThrow();
   expect(() => run("a\n----\none\n", [""])).toThrow();
 });

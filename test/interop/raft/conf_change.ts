@@ -3,23 +3,19 @@
 import { type ChangeResult, changeSimple, enterJoint, leaveJoint } from "../../../src/raft/conf_change/mod.ts";
 import { configurationText, ProgressTracker, trackerText } from "../../../src/raft/tracker/mod.ts";
 import { parseConfChanges } from "../../raft/conf_change/notation.ts";
-import { type Directive, runScript, scriptPaths, unknown } from "./script.ts";
+import { type Directive, unknown } from "./script.ts";
 
-const SCRIPTS = 9;
-
-/** Returns how many directives ran; throws at the first output that differs. */
-export function runConfChangeScripts(moduleDirectory: string): number {
-  return scriptPaths(moduleDirectory, "confchange/testdata", SCRIPTS).reduce((count, path) => {
-    const tracker = new ProgressTracker({ inflightsMax: 10, inflightBytesMax: 0 });
-    let lastIndex = 0;
-    return count + runScript(path, (directive) => {
-      const change = changeBy(directive, tracker);
-      const index = lastIndex++;
-      if (change.error !== undefined) return `${change.error}\n`;
-      tracker.install(change, index);
-      return `${configurationText(tracker.configuration)}\n${trackerText(tracker)}`;
-    });
-  }, 0);
+/** A runner for the directives of one script. */
+export function confChangeRunner(): (directive: Directive) => string {
+  const tracker = new ProgressTracker({ inflightsMax: 10, inflightBytesMax: 0 });
+  let lastIndex = 0;
+  return (directive) => {
+    const change = changeBy(directive, tracker);
+    const index = lastIndex++;
+    if (change.error !== undefined) return `${change.error}\n`;
+    tracker.install(change, index);
+    return `${configurationText(tracker.configuration)}\n${trackerText(tracker)}`;
+  };
 }
 
 function changeBy(directive: Directive, { configuration }: ProgressTracker): ChangeResult {

@@ -11,15 +11,7 @@ import {
   Vote,
   voteResultText,
 } from "../../../src/raft/quorum/mod.ts";
-import { type Directive, runScript, scriptPaths, unknown } from "./script.ts";
-
-const SCRIPTS = 4;
-
-/** Returns how many directives ran; throws at the first output that differs. */
-export function runQuorumScripts(moduleDirectory: string): number {
-  return scriptPaths(moduleDirectory, "quorum/testdata", SCRIPTS)
-    .reduce((count, path) => count + runScript(path, runDirective), 0);
-}
+import { type Directive, unknown } from "./script.ts";
 
 interface Case {
   /** All voters in the order in which they are named, without repetition: the position is the slot. */
@@ -30,7 +22,8 @@ interface Case {
   readonly words: string[];
 }
 
-function runDirective(directive: Directive): string {
+/** Answers one directive; they do not depend on each other. */
+export function runQuorumDirective(directive: Directive): string {
   const given = readCase(directive);
   if (given.words.length !== given.ids.length) {
     return `error: mismatched input (explicit or _) for voters ${given.ids.join(" ")}: ${given.words.join(" ")}`;

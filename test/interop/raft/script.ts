@@ -49,7 +49,7 @@ export function runScript(path: string, run: (directive: Directive) => string): 
     const actual = comparable(run(directive));
     const expected = comparable(directive.expected);
     if (actual !== expected) {
-      throw new Error(`${directive.place}: ${directive.command}\nexpected:\n${expected}\nactual:\n${actual}`);
+      throw new Error(`${directive.place}: ${directive.command}\n${difference(expected, actual)}`);
     }
   }
   return directives.length;
@@ -65,6 +65,22 @@ function comparable(output: string): string {
   const kept = output.split("\n").filter((line) => !/^\s*(?:DEBUG|INFO|WARN|ERROR)\b/.test(line));
   if (kept.at(-1) === "") kept.pop();
   return kept.length === 0 ? "ok" : kept.join("\n");
+}
+
+/** The lines between the first and the last that differ, and one before them. */
+function difference(expected: string, actual: string): string {
+  const before = expected.split("\n");
+  const after = actual.split("\n");
+  let start = 0;
+  while (start < before.length && before[start] === after[start]) start++;
+  let same = 0;
+  const most = Math.min(before.length, after.length) - start;
+  while (same < most && before.at(-1 - same) === after.at(-1 - same)) same++;
+  return [
+    ...before.slice(Math.max(start - 1, 0), start).map((line) => `  ${line}`),
+    ...before.slice(start, before.length - same).map((line) => `- ${line}`),
+    ...after.slice(start, after.length - same).map((line) => `+ ${line}`),
+  ].join("\n");
 }
 
 export function parseScript(text: string, name: string): Directive[] {
