@@ -3,11 +3,8 @@ import { Applier, type Outcome } from "../apply/mod.ts";
 import { assert } from "../base/assert.ts";
 import { JOB_STEP_BUDGET } from "../base/limits.ts";
 import { formatDuration } from "../base/duration.ts";
-import { CLUSTER_VERSION } from "../base/version.ts";
-import {
-  ClusterMemberAttrSetRequestSchema,
-  ClusterVersionSetRequestSchema,
-} from "../gen/membershippb/membership_pb.ts";
+import { ETCD_VERSION, STORAGE_VERSION } from "../base/version.ts";
+import { ClusterMemberAttrSetRequestSchema } from "../gen/membershippb/membership_pb.ts";
 import type { Timer } from "../io/clock.ts";
 import { Keyspace } from "../keyspace/mod.ts";
 import { idText, Membership } from "../membership/mod.ts";
@@ -27,6 +24,7 @@ import { logQuota } from "./quota_log.ts";
 import { SpaceAlarm } from "./space_alarm.ts";
 import { SpaceMonitor } from "./space_monitor.ts";
 import { hashState } from "./state_hash.ts";
+import { Versions } from "./versions.ts";
 
 /** Names of operations in log messages. */
 const OPERATION_NAMES: Readonly<Record<number, string>> = Object.fromEntries(
@@ -62,6 +60,8 @@ export class Member {
   /** How the use of the quota is watched. */
   readonly space: SpaceMonitor;
   readonly #autoCompaction: AutoCompaction | undefined;
+  /** The cluster version, and downgrades. */
+  readonly versions: Versions;
   readonly #compactions = new Map<CompactionJob, PacedCompaction>();
   #ticks: Timer | undefined;
   #onFailure: (reason: Error) => void = () => {};
@@ -125,6 +125,18 @@ export class Member {
       isLeader: () => bootstrapped.raft.canReadAlone,
       revision: () => keyspace.store.revision,
       propose: (operation, body, settle) => this.propose(operation, body, settle),
+    });
+    this.versions = new Versions({
+      clock,
+      log: options.log,
+      membership,
+      clusterId: this.clusterId,
+      memberId: this.id,
+      isLeader: () => bootstrapped.raft.canReadAlone,
+      memberVersions: () => [ETCD_VERSION],
+      linearizableRead: (read) => this.linearizableRead(read),
+      propose: (operation, body, settle) => this.propose(operation, body, settle),
+      downgradeCheckMs: options.downgradeCheckMs ?? 5000,
     });
     this.#duties = new Duties({
       clock,
@@ -256,6 +268,11 @@ export class Member {
     this.#spaceAlarm.raise(done);
   }
 
+  /** The version of the database's schema: it follows the cluster's. */
+  get storageVersion(): string {
+    return this.membership.clusterVersion || STORAGE_VERSION;
+  }
+
   /** An id for a lease that leaves the choice to the server: positive, unique in the cluster. */
   nextLeaseId(): bigint {
     return this.#ids.nextInt63();
@@ -309,6 +326,7 @@ export class Member {
     this.#loop.wake();
     await new Promise<void>((resolve) => this.linearizableRead(() => resolve()));
     await this.#publish();
+    await new Promise<void>((resolve) => this.versions.start(resolve));
     this.#duties.start();
     this.space.start();
     this.#autoCompaction?.start();
@@ -319,7 +337,7 @@ export class Member {
     return new Promise((resolve) => this.#options.clock.defer(resolve));
   }
 
-  /** Tells the cluster, and so the log, this member's name and client URLs, and settles the cluster version once. */
+  /** Tells the cluster, and so the log, this member's name and client URLs. */
   async #publish(): Promise<void> {
     const { name, clientUrls, log } = this.#options;
     await this.#proposeOwn(
@@ -336,16 +354,6 @@ export class Member {
       "local-member-id": idText(this.id),
       "cluster-id": idText(this.clusterId),
       "publish-timeout": formatDuration(this.requestTimeoutMs),
-    });
-    if (this.membership.clusterVersion !== "") return;
-    await this.#proposeOwn(
-      RaftOperation.CLUSTER_VERSION_SET,
-      toBinary(ClusterVersionSetRequestSchema, create(ClusterVersionSetRequestSchema, { ver: CLUSTER_VERSION })),
-    );
-    log.info("set initial cluster version", {
-      "cluster-id": idText(this.clusterId),
-      "local-member-id": idText(this.id),
-      "cluster-version": CLUSTER_VERSION.replace(/\.\d+$/, ""),
     });
   }
 
@@ -419,5 +427,6 @@ export class Member {
     this.#duties.stop();
     this.space.stop();
     this.#autoCompaction?.stop();
+    this.versions.stop();
   }
 }

@@ -41,6 +41,8 @@ export interface MemberOptions {
   readonly clearsSpaceAlarm?: boolean;
   /** History that automatic compaction keeps. Default: it is off. */
   readonly compactionRetention?: CompactionRetention;
+  /** Time between looks at a running downgrade; 0: never. Default: etcd's 5 s. */
+  readonly downgradeCheckMs?: number;
 
   /** The member cannot go on (a failed append, a broken invariant): nothing more may be acknowledged. */
   readonly onFatal: (reason: Error) => void;
