@@ -4,7 +4,7 @@
  */
 import type { ApplyError } from "../apply/mod.ts";
 import { Code, RpcError } from "../io/rpc.ts";
-import type { MemberError } from "../member/mod.ts";
+import type { DowngradeError, MemberError, TransferError } from "../member/mod.ts";
 
 function etcdError(code: Code, text: string): RpcError {
   return new RpcError(code, `etcdserver: ${text}`);
@@ -29,12 +29,20 @@ export const ApiError = {
   AUTH_NOT_ENABLED: etcdError(Code.FAILED_PRECONDITION, "authentication is not enabled"),
   NO_LEADER: etcdError(Code.UNAVAILABLE, "no leader"),
   LEADER_CHANGED: etcdError(Code.UNAVAILABLE, "leader changed"),
+  NOT_LEADER: etcdError(Code.FAILED_PRECONDITION, "not leader"),
+  BAD_LEADER_TRANSFEREE: etcdError(Code.FAILED_PRECONDITION, "bad leader transferee"),
+  WRONG_DOWNGRADE_VERSION_FORMAT: etcdError(Code.INVALID_ARGUMENT, "wrong downgrade target version format"),
+  INVALID_DOWNGRADE_TARGET_VERSION: etcdError(Code.INVALID_ARGUMENT, "invalid downgrade target version"),
+  CLUSTER_VERSION_UNAVAILABLE: etcdError(Code.FAILED_PRECONDITION, "cluster version not found during downgrade"),
+  DOWNGRADE_IN_PROCESS: etcdError(Code.FAILED_PRECONDITION, "cluster has a downgrade job in progress"),
   STOPPED: etcdError(Code.UNAVAILABLE, "server stopped"),
   TIMEOUT: etcdError(Code.UNAVAILABLE, "request timed out"),
   CORRUPT: etcdError(Code.DATA_LOSS, "corrupt cluster"),
   WATCH_CANCELED: etcdError(Code.CANCELED, "watch canceled"),
-  // A quirk of etcd: these two reach the client without a code of their own.
+  // A quirk of etcd: these reach the client without a code of their own.
   TOO_MANY_REQUESTS: etcdError(Code.UNKNOWN, "too many requests"),
+  LEADER_TRANSFER_TIMEOUT: etcdError(Code.UNKNOWN, "request timed out, leader transfer took too long"),
+  UNKNOWN_METHOD: etcdError(Code.UNKNOWN, "unknown method"),
   RANGE_STREAM_SORT: new RpcError(Code.UNIMPLEMENTED, "RangeStream does not support custom sort orders"),
   RANGE_STREAM_FILTER: new RpcError(Code.UNIMPLEMENTED, "RangeStream does not support revision filters"),
   /** Ours: the process already holds as much response data as it may (`RESPONSE_ROWS_SIZE_MAX`). */
@@ -54,6 +62,27 @@ const FROM_APPLY: Record<ApplyError, RpcError> = {
   future_revision: ApiError.FUTURE_REVISION,
   no_space: ApiError.NO_SPACE,
   corrupt: ApiError.CORRUPT,
+  root_user_not_exist: etcdError(Code.FAILED_PRECONDITION, "root user does not exist"),
+  root_role_not_exist: etcdError(Code.FAILED_PRECONDITION, "root user does not have root role"),
+  user_exists: etcdError(Code.FAILED_PRECONDITION, "user name already exists"),
+  user_empty: etcdError(Code.INVALID_ARGUMENT, "user name is empty"),
+  user_not_found: etcdError(Code.FAILED_PRECONDITION, "user name not found"),
+  role_exists: etcdError(Code.FAILED_PRECONDITION, "role name already exists"),
+  role_empty: etcdError(Code.INVALID_ARGUMENT, "role name is empty"),
+  role_not_found: etcdError(Code.FAILED_PRECONDITION, "role name not found"),
+  role_not_granted: etcdError(Code.FAILED_PRECONDITION, "role is not granted to the user"),
+  permission_not_given: etcdError(Code.INVALID_ARGUMENT, "permission not given"),
+  permission_not_granted: etcdError(Code.FAILED_PRECONDITION, "permission is not granted to the role"),
+  permission_denied: etcdError(Code.PERMISSION_DENIED, "permission denied"),
+  auth_failed: etcdError(Code.INVALID_ARGUMENT, "authentication failed, invalid user ID or password"),
+  // Another one that reaches the client without a code of its own.
+  no_password_user: new RpcError(
+    Code.UNKNOWN,
+    "auth: authentication failed, password was given for no password user",
+  ),
+  auth_not_enabled: ApiError.AUTH_NOT_ENABLED,
+  auth_old_revision: etcdError(Code.INVALID_ARGUMENT, "revision of auth store is old"),
+  invalid_auth_management: etcdError(Code.INVALID_ARGUMENT, "invalid auth management"),
 };
 
 const FROM_MEMBER: Record<MemberError, RpcError> = {
@@ -64,6 +93,28 @@ const FROM_MEMBER: Record<MemberError, RpcError> = {
   too_many_requests: ApiError.TOO_MANY_REQUESTS,
   request_too_large: ApiError.REQUEST_TOO_LARGE,
 };
+
+const FROM_TRANSFER: Record<TransferError, RpcError> = {
+  not_leader: ApiError.NOT_LEADER,
+  bad_leader_transferee: ApiError.BAD_LEADER_TRANSFEREE,
+  leader_transfer_timeout: ApiError.LEADER_TRANSFER_TIMEOUT,
+};
+
+const FROM_DOWNGRADE: Record<DowngradeError | MemberError, RpcError> = {
+  ...FROM_MEMBER,
+  cluster_version_unavailable: ApiError.CLUSTER_VERSION_UNAVAILABLE,
+  wrong_downgrade_version_format: ApiError.WRONG_DOWNGRADE_VERSION_FORMAT,
+  invalid_downgrade_target_version: ApiError.INVALID_DOWNGRADE_TARGET_VERSION,
+  downgrade_in_process: ApiError.DOWNGRADE_IN_PROCESS,
+};
+
+export function fromTransfer(error: TransferError): RpcError {
+  return FROM_TRANSFER[error];
+}
+
+export function fromDowngrade(error: DowngradeError | MemberError): RpcError {
+  return FROM_DOWNGRADE[error];
+}
 
 export function fromApply(error: ApplyError): RpcError {
   return FROM_APPLY[error];

@@ -1,27 +1,27 @@
 import { toBinary } from "@bufbuild/protobuf";
 import {
   AlarmRequestSchema,
+  DowngradeRequest_DowngradeAction as DowngradeAction,
+  DowngradeRequestSchema,
   HashKVRequestSchema,
   HashRequestSchema,
+  MoveLeaderRequestSchema,
   StatusRequestSchema,
 } from "../gen/etcdserverpb/maintenance_pb.ts";
 import { JOB_STEP_BUDGET } from "../base/limits.ts";
-import { ETCD_VERSION, STORAGE_VERSION } from "../base/version.ts";
-import { utf8 } from "../base/bytes.ts";
+import { ETCD_VERSION } from "../base/version.ts";
+import { EMPTY_BYTES, utf8 } from "../base/bytes.ts";
 import { clampInt64, WireWriter } from "../base/varint.ts";
 import type { Method, UnaryCall } from "../io/rpc.ts";
 import { AlarmType } from "../keyspace/mod.ts";
-import type { Member } from "../member/mod.ts";
+import { type DowngradeSettle, type Member, shortVersion } from "../member/mod.ts";
 import { RaftOperation } from "../wire/mod.ts";
-import { ApiError, notBuilt } from "./errors.ts";
+import { ApiError, fromDowngrade, fromTransfer, notBuilt } from "./errors.ts";
 import { replyWithHeader } from "./header.ts";
 import { propose } from "./kv.ts";
 import { decodeMessage, fail, ignoringRequest } from "./request.ts";
 
 const SERVICE = "/etcdserverpb.Maintenance/";
-
-/** etcd's default quota, reported as long as no other can be set. */
-const QUOTA_DEFAULT = 2 * 1024 ** 3;
 
 export function maintenanceService(member: Member): Method[] {
   return [
@@ -34,8 +34,8 @@ export function maintenanceService(member: Member): Method[] {
     { kind: "unary", path: `${SERVICE}Hash`, handle: ignoringRequest(HashRequestSchema, (call) => hash(member, call)) },
     { kind: "unary", path: `${SERVICE}HashKV`, handle: (call, request) => hashKv(member, call, request) },
     { kind: "unary", path: `${SERVICE}Defragment`, handle: (call) => fail(call, notBuilt("defragmentation")) },
-    { kind: "unary", path: `${SERVICE}MoveLeader`, handle: (call) => fail(call, notBuilt("moving the leader")) },
-    { kind: "unary", path: `${SERVICE}Downgrade`, handle: (call) => fail(call, notBuilt("downgrading")) },
+    { kind: "unary", path: `${SERVICE}MoveLeader`, handle: (call, request) => moveLeader(member, call, request) },
+    { kind: "unary", path: `${SERVICE}Downgrade`, handle: (call, request) => downgrade(member, call, request) },
     {
       kind: "server_streaming",
       path: `${SERVICE}Snapshot`,
@@ -46,6 +46,8 @@ export function maintenanceService(member: Member): Method[] {
 
 /** Local: answered by this member alone, also without a leader. */
 function status(member: Member, call: UnaryCall): void {
+  const { quota } = member.keyspace;
+  const { downgrade } = member.membership;
   const { leader, term, commitIndex, appliedIndex } = member.raftStatus;
   const sizes = member.keyspace.store.sizes();
   const held = sizes.slabAllocated + sizes.history + sizes.index;
@@ -62,11 +64,50 @@ function status(member: Member, call: UnaryCall): void {
     writer.bytesField(8, utf8(`memberID:${memberId} alarm:${name}`));
   }
   writer.integerField(9, sizes.slabLive + sizes.history + sizes.index);
-  writer.bytesField(11, utf8(STORAGE_VERSION));
-  writer.integerField(12, QUOTA_DEFAULT);
-  // Present and empty: no downgrade is under way.
-  writer.messageField(13, new Uint8Array(0));
+  writer.boolField(10, member.membership.get(member.id)?.isLearner ?? false);
+  writer.bytesField(11, utf8(member.storageVersion));
+  writer.integerField(12, quota.limit === Infinity ? quota.setting : quota.limit);
+  // Present also where nothing is under way.
+  writer.messageField(13, encodeDowngrade(downgrade));
   replyWithHeader(call, member, 0, [writer.finish()]);
+}
+
+/** etcdserverpb.DowngradeInfo. */
+function encodeDowngrade(downgrade: Member["membership"]["downgrade"]): Uint8Array {
+  if (downgrade?.isEnabled !== true) return EMPTY_BYTES;
+  const writer = new WireWriter(16);
+  writer.boolField(1, true);
+  writer.bytesField(2, utf8(downgrade.targetVersion));
+  return writer.finish();
+}
+
+function moveLeader(member: Member, call: UnaryCall, bytes: Uint8Array): void {
+  const { targetID } = decodeMessage(MoveLeaderRequestSchema, bytes);
+  member.moveLeader(targetID, (error) => {
+    if (error !== undefined) fail(call, fromTransfer(error));
+    // Without a header, as from etcd.
+    else call.reply(EMPTY_BYTES);
+  });
+}
+
+function downgrade(member: Member, call: UnaryCall, bytes: Uint8Array): void {
+  const { action, version } = decodeMessage(DowngradeRequestSchema, bytes);
+  const settle: DowngradeSettle = (error) => {
+    if (error !== undefined) return fail(call, fromDowngrade(error));
+    const writer = new WireWriter(16);
+    writer.bytesField(2, utf8(shortVersion(member.membership.clusterVersion)));
+    replyWithHeader(call, member, 0, [writer.finish()]);
+  };
+  switch (action) {
+    case DowngradeAction.VALIDATE:
+      return member.versions.validateDowngrade(version, settle);
+    case DowngradeAction.ENABLE:
+      return member.versions.enableDowngrade(version, settle);
+    case DowngradeAction.CANCEL:
+      return member.versions.cancelDowngrade(() => settle(undefined));
+    default:
+      fail(call, ApiError.UNKNOWN_METHOD);
+  }
 }
 
 function alarm(member: Member, call: UnaryCall, bytes: Uint8Array): void {

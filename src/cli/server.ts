@@ -2,7 +2,7 @@
 
 import { serviceDescriptors, services } from "../api/mod.ts";
 import { WATCH_FRAGMENT_OVERHEAD } from "../base/limits.ts";
-import { CLUSTER_VERSION, ETCD_VERSION, STORAGE_VERSION } from "../base/version.ts";
+import { ETCD_VERSION } from "../base/version.ts";
 import { ClientServer, type ServerStatus } from "../http/mod.ts";
 import { systemClock, systemCrypto, systemDisk, systemEntropy } from "../io/system/mod.ts";
 import { AlarmType } from "../keyspace/mod.ts";
@@ -127,8 +127,8 @@ function serverStatus(member: Member): ServerStatus {
       ),
     versions: () => ({
       server: ETCD_VERSION,
-      cluster: member.membership.clusterVersion === "" ? undefined : CLUSTER_VERSION,
-      storage: STORAGE_VERSION,
+      cluster: member.membership.clusterVersion || undefined,
+      storage: member.storageVersion,
     }),
   };
 }

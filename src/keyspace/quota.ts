@@ -16,11 +16,14 @@ export const LEASE_COST = 64;
 export class Quota {
   /** Bytes; Infinity where there is no bound. */
   readonly limit: number;
+  /** As given: what etcd reports where there is no bound. */
+  readonly setting: number;
   readonly #store: Store;
   readonly #lessor: Lessor;
 
   /** `setting` as `--quota-backend-bytes`: 0 for the default, negative for no bound. */
   constructor(setting: number, store: Store, lessor: Lessor) {
+    this.setting = setting;
     this.limit = setting === 0 ? QUOTA_SIZE_DEFAULT : setting < 0 ? Infinity : setting;
     this.#store = store;
     this.#lessor = lessor;

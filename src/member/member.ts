@@ -15,6 +15,7 @@ import { applyConfChange, bootstrap, type Bootstrapped } from "./bootstrap.ts";
 import { PacedCompaction } from "./compaction.ts";
 import { Duties } from "./duties.ts";
 import type { Job } from "./jobs.ts";
+import { LeaderTransfer, type TransferSettle } from "./leader_transfer.ts";
 import { Loop } from "./loop.ts";
 import { type MemberOptions, requestTimeoutMs } from "./options.ts";
 import { PendingReads, type Read } from "./pending_reads.ts";
@@ -62,6 +63,7 @@ export class Member {
   readonly #autoCompaction: AutoCompaction | undefined;
   /** The cluster version, and downgrades. */
   readonly versions: Versions;
+  readonly #leaderTransfer: LeaderTransfer;
   readonly #compactions = new Map<CompactionJob, PacedCompaction>();
   #ticks: Timer | undefined;
   #onFailure: (reason: Error) => void = () => {};
@@ -137,6 +139,19 @@ export class Member {
       linearizableRead: (read) => this.linearizableRead(read),
       propose: (operation, body, settle) => this.propose(operation, body, settle),
       downgradeCheckMs: options.downgradeCheckMs ?? 5000,
+    });
+    this.#leaderTransfer = new LeaderTransfer({
+      clock,
+      log: options.log,
+      membership,
+      memberId: this.id,
+      leader: () => bootstrapped.raft.leader,
+      transfer: (target) => {
+        bootstrapped.raft.transferLeader(target);
+        this.#loop.wake();
+      },
+      tickMs: options.tickMs,
+      timeoutMs: this.requestTimeoutMs,
     });
     this.#duties = new Duties({
       clock,
@@ -266,6 +281,11 @@ export class Member {
   /** Raises this member's NOSPACE alarm, and calls back when that is decided. */
   raiseSpaceAlarm(done: () => void): void {
     this.#spaceAlarm.raise(done);
+  }
+
+  /** Hands the leadership to the member `target`, and settles when it leads. */
+  moveLeader(target: bigint, settle: TransferSettle): void {
+    this.#leaderTransfer.begin(target, settle);
   }
 
   /** The version of the database's schema: it follows the cluster's. */
@@ -428,5 +448,6 @@ export class Member {
     this.space.stop();
     this.#autoCompaction?.stop();
     this.versions.stop();
+    this.#leaderTransfer.stop();
   }
 }

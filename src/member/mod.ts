@@ -13,11 +13,14 @@
  * Absent: peers, checkpoints.
  *
  * Read: options, request_ids, proposals, jobs, loop, duties, space_alarm, space_monitor (prefix_survey),
- * auto_compaction, versions, bootstrap, member.
+ * auto_compaction, versions, leader_transfer, bootstrap, member.
  */
 export type { MemberOptions } from "./options.ts";
 export type { CompactionRetention } from "./auto_compaction.ts";
 export type { MemberError, Settle } from "./proposals.ts";
 export { type DowngradeError, type DowngradeSettle, shortVersion } from "./versions.ts";
+export type { TransferError, TransferSettle } from "./leader_transfer.ts";
 export type { Job, JobState } from "./jobs.ts";
 export { Member } from "./member.ts";
+export { encodeAddMember } from "./bootstrap.ts";
+export { encodeV2Store } from "./v2_store.ts";
