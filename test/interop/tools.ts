@@ -1,7 +1,7 @@
 /**
  * Builds the Go programs the interop tests and the benchmark run: etcd and its own tools as Go modules (the `tool` lines of
- * go.mod), and the programs of this folder. They are built once into the git-ignored cache; a stamp over the sources says
- * when that has to happen again.
+ * go.mod), the programs of this folder, and older versions of etcd, each a module in a folder of its own. They are built
+ * once into the git-ignored cache; a stamp over the sources says when that has to happen again.
  */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -29,7 +29,10 @@ const TOOLS = [
   "h2spec",
 ] as const;
 
-export type Program = typeof PROGRAMS[number] | typeof TOOLS[number];
+/** Servers of older versions: the `tool` line of the go.mod in the folder of that name. */
+const OLD_SERVERS = ["etcd-3.5", "etcd-3.6"] as const;
+
+export type Program = typeof PROGRAMS[number] | typeof TOOLS[number] | typeof OLD_SERVERS[number];
 
 /** Where a built program is. `buildTools` must have run. */
 export function programPath(program: Program): string {
@@ -46,13 +49,20 @@ export async function buildTools(): Promise<void> {
   const programStamp = stampOf(["go.mod", "go.sum", ...PROGRAMS.flatMap(goSources)]);
   if (isStale("tools", toolStamp, TOOLS)) {
     console.error("building etcd 3.7.1 and its tools (once; about a minute)...");
-    await goBuild(["tool"]);
+    await goBuild(INTEROP_DIRECTORY, `${BINARY_DIRECTORY}/`, ["tool"]);
     writeFileSync(stampPath("tools"), toolStamp);
   }
   if (isStale("programs", programStamp, PROGRAMS)) {
     console.error(`building ${PROGRAMS.join(", ")}...`);
-    await goBuild(PROGRAMS.map((program) => `./${program}`));
+    await goBuild(INTEROP_DIRECTORY, `${BINARY_DIRECTORY}/`, PROGRAMS.map((program) => `./${program}`));
     writeFileSync(stampPath("programs"), programStamp);
+  }
+  for (const name of OLD_SERVERS) {
+    const stamp = stampOf([`${name}/go.mod`, `${name}/go.sum`]);
+    if (!isStale(name, stamp, [name])) continue;
+    console.error(`building ${name} (once; about a minute)...`);
+    await goBuild(join(INTEROP_DIRECTORY, name), programPath(name), ["tool"]);
+    writeFileSync(stampPath(name), stamp);
   }
 }
 
@@ -76,9 +86,9 @@ function isStale(name: string, stamp: string, programs: readonly Program[]): boo
   return !existsSync(stampPath(name)) || readFileSync(stampPath(name), "utf8") !== stamp;
 }
 
-async function goBuild(packages: string[]): Promise<void> {
-  const go = spawn("go", ["build", "-o", `${BINARY_DIRECTORY}/`, ...packages], {
-    cwd: INTEROP_DIRECTORY,
+async function goBuild(directory: string, output: string, packages: string[]): Promise<void> {
+  const go = spawn("go", ["build", "-o", output, ...packages], {
+    cwd: directory,
     stdio: ["ignore", "inherit", "inherit"],
   });
   const code = await new Promise<number | null>((resolve, reject) => {
