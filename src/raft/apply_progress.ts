@@ -40,7 +40,7 @@ export class ApplyProgress {
 
   /** Takes note that the entries up to `index` were executed; returns their bytes of data. */
   advance(log: RaftLog, index: number): number {
-    assert(index <= this.#handedOut, `applied index ${index} was handed out`);
+    assert(index <= this.#handedOut, "what is applied was handed out");
     let dataSize = 0;
     // Entries that a snapshot has replaced meanwhile no longer count.
     for (let i = Math.max(this.applied, log.offset) + 1; i <= index; i++) {

@@ -16,7 +16,7 @@ type Handler = (state: State, message: Message) => StepOutcome | void;
 
 /** Takes in one message. */
 export function dispatch(state: State, message: Message): StepOutcome {
-  const handlers = HANDLERS.get(message.type);
+  const handlers = HANDLERS[message.type];
   if (handlers === undefined) return "local message";
   if (isResponse(message) && state.tracker.slotOf(message.from) < 0) return "unknown member";
   if (!isForThisTerm(state, message)) return "accepted";
@@ -33,7 +33,7 @@ const COLUMNS: Readonly<Record<Role, number>> = { follower: 0, "pre-candidate": 
 
 /** Types without a row never travel between members: for them there are functions that the driver calls. */
 // deno-fmt-ignore
-const HANDLERS: ReadonlyMap<MessageType, readonly Handler[]> = new Map<MessageType, readonly Handler[]>([
+const ROWS: readonly (readonly [type: MessageType, handlers: readonly Handler[]])[] = [
   //                                         follower               pre-candidate           candidate               leader
   [MessageType.PROPOSAL,                    [forwardProposal,       dropProposal,           dropProposal,           appendProposal]],
   [MessageType.APPEND,                      [onAppend,              onAppendAsCandidate,    onAppendAsCandidate,    ignore]],
@@ -52,7 +52,10 @@ const HANDLERS: ReadonlyMap<MessageType, readonly Handler[]> = new Map<MessageTy
   [MessageType.READ_INDEX_RESPONSE,         [onReadIndexResponse,   ignore,                 ignore,                 ignore]],
   [MessageType.STORAGE_APPEND_RESPONSE,     [onStorageAppended,     onStorageAppended,      onStorageAppended,      onStorageAppended]],
   [MessageType.STORAGE_APPLY_RESPONSE,      [onStorageApplied,      onStorageApplied,       onStorageApplied,       onStorageApplied]],
-]);
+];
+
+const HANDLERS: (readonly Handler[] | undefined)[] = Array.from({ length: MessageType.FORGET_LEADER + 1 });
+for (const [type, handlers] of ROWS) HANDLERS[type] = handlers;
 
 function isResponse({ type }: Message): boolean {
   return type === MessageType.APPEND_RESPONSE || type === MessageType.HEARTBEAT_RESPONSE ||

@@ -1,6 +1,6 @@
 /** What a member does with what its leader sends. */
 
-import { assert } from "../base/assert.ts";
+import { assert, AssertionError } from "../base/assert.ts";
 import { restoreConfiguration } from "./conf_change/mod.ts";
 import { becomeFollower } from "./roles.ts";
 import type { State } from "./state.ts";
@@ -72,10 +72,9 @@ function appendEntries(state: State, { entries }: Message): void {
   const known = log.countMatching(entries);
   if (known === entries.length) return;
   const first = entries[known].index;
-  assert(
-    first > state.commit,
-    `entry ${first} conflict with committed entry [committed(${state.commit})]`,
-  );
+  if (first <= state.commit) {
+    throw new AssertionError(`entry ${first} conflict with committed entry [committed(${state.commit})]`);
+  }
   if (first <= log.lastIndex) {
     log.truncate(first - 1);
     storage.truncate(first - 1);

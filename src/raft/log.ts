@@ -1,4 +1,4 @@
-import { assert } from "../base/assert.ts";
+import { assert, AssertionError } from "../base/assert.ts";
 import { entrySize } from "./entry.ts";
 import { type Entry, NO_ENTRIES } from "./types.ts";
 
@@ -43,7 +43,7 @@ export class RaftLog {
 
   /** The term at `index`, which must lie in [offset, lastIndex]. */
   term(index: number): number {
-    assert(index >= this.#offset && index <= this.lastIndex, `term of index ${index} is in memory`);
+    if (index < this.#offset || index > this.lastIndex) throw new AssertionError(`term of index ${index} is in memory`);
     return index === this.#offset ? this.#offsetTerm : this.#entries[this.#head + index - this.#offset - 1].term;
   }
 
@@ -64,12 +64,15 @@ export class RaftLog {
 
   /** The entry at `index`, which must lie in (offset, lastIndex]. */
   entry(index: number): Entry {
-    assert(index > this.#offset && index <= this.lastIndex, `entry ${index} is in memory`);
+    if (index <= this.#offset || index > this.lastIndex) throw new AssertionError(`entry ${index} is in memory`);
     return this.#entries[this.#head + index - this.#offset - 1];
   }
 
   append(entry: Entry): void {
-    assert(entry.index === this.lastIndex + 1, `entry ${entry.index} follows ${this.lastIndex}`);
+    // The text of an assertion on the way of every entry is made only when it fails: it would cost a fifth of that way.
+    if (entry.index !== this.lastIndex + 1) {
+      throw new AssertionError(`entry ${entry.index} follows ${this.lastIndex}`);
+    }
     this.#entries.push(entry);
     this.#size += entry.data.length;
   }
@@ -92,14 +95,14 @@ export class RaftLog {
 
   /** Entries in (after, through]. */
   slice(after: number, through: number): Entry[] {
-    assert(after >= this.#offset, `entries after ${after} are in memory`);
+    assert(after >= this.#offset, "entries after the offset are in memory");
     const start = this.#head - this.#offset;
     return this.#entries.slice(start + after, start + through);
   }
 
   /** As many entries in (after, through] as fit into `sizeMax` bytes, and at least one. */
   sliceUpToSize(after: number, through: number, sizeMax: number): readonly Entry[] {
-    assert(after >= this.#offset, `entries after ${after} are in memory`);
+    assert(after >= this.#offset, "entries after the offset are in memory");
     if (after >= through) return NO_ENTRIES;
     if (sizeMax === Infinity) return this.slice(after, through);
     const start = this.#head - this.#offset;

@@ -31,7 +31,7 @@ export function onReadIndexResponse(state: State, { index, entries }: Message): 
 
 /** The first entry of the term is committed: reads that waited for it can begin. */
 export function releaseEarlyReads(state: State): void {
-  if (!state.hasCommittedInTerm) return;
+  if (!state.reads.hasEarly || !state.hasCommittedInTerm) return;
   for (const request of state.reads.takeEarly()) beginRead(state, request);
 }
 

@@ -27,13 +27,17 @@ export class ReadQueue {
     return this.#unconfirmed.length === 0 ? 0 : this.#confirmedCount + this.#unconfirmed.length;
   }
 
+  get hasEarly(): boolean {
+    return this.#early.length > 0;
+  }
+
   addEarly(request: Message): void {
     this.#early.push(request);
   }
 
   takeEarly(): readonly Message[] {
     const early = this.#early;
-    if (early.length > 0) this.#early = [];
+    this.#early = [];
     return early;
   }
 

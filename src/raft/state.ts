@@ -1,4 +1,4 @@
-import { assert } from "../base/assert.ts";
+import { assert, AssertionError } from "../base/assert.ts";
 import { ApplyProgress } from "./apply_progress.ts";
 import { restoreConfiguration } from "./conf_change/mod.ts";
 import type { RaftLog } from "./log.ts";
@@ -104,10 +104,12 @@ export class State {
   /** Raises the commit index, to what is known committed elsewhere. */
   commitTo(index: number): void {
     if (index <= this.commit) return;
-    assert(
-      index <= this.log.lastIndex,
-      `tocommit(${index}) is out of range [lastIndex(${this.log.lastIndex})]. Was the raft log corrupted, truncated, or lost?`,
-    );
+    const { lastIndex } = this.log;
+    if (index > lastIndex) {
+      throw new AssertionError(
+        `tocommit(${index}) is out of range [lastIndex(${lastIndex})]. Was the raft log corrupted, truncated, or lost?`,
+      );
+    }
     this.commit = index;
   }
 
