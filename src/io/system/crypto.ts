@@ -10,4 +10,11 @@ function digest(algorithm: string, data: Uint8Array): Uint8Array {
 export const systemCrypto: Crypto = {
   sha1: (data) => digest("sha1", data),
   sha256: (data) => digest("sha256", data),
+  sha256Stream: () => {
+    const hash = createHash("sha256");
+    return {
+      update: (data) => void hash.update(data),
+      digest: () => new Uint8Array(hash.digest()),
+    };
+  },
 };
