@@ -322,6 +322,19 @@ export class History {
     return this.nextRow;
   }
 
+  /** The first row with an id of at least `row` that is its key's newest and has a lease, or nextRow. */
+  nextLeasedRow(row: number): number {
+    let from = row;
+    for (let chunk = this.chunkFrom(from); chunk !== undefined; chunk = this.chunkFrom(from)) {
+      for (let position = chunk.seek(Math.max(0, from - chunk.firstRow)); position < chunk.count; position++) {
+        const isLeased = (chunk.flagsAt(position) & (HAS_LEASE | REMOVED)) === HAS_LEASE;
+        if (isLeased && chunk.endsAt(position) === Infinity) return chunk.rowAt(position);
+      }
+      from = this.chunkEnd(chunk);
+    }
+    return this.nextRow;
+  }
+
   /** The first existing row with main >= `main`, or nextRow. */
   rowAtOrAfter(main: number): number {
     // Chunks ascend, and so do the mains inside one; removed rows keep theirs.

@@ -21,6 +21,7 @@ const TAG_MOD = 0x18;
 const TAG_VERSION = 0x20;
 const TAG_VALUE = 0x2a;
 const TAG_LEASE = 0x30;
+const VARINT_SIZE_MAX = 10;
 
 /** The size of the KeyValue of a put. Revisions and version are above zero. */
 export function putSize(
@@ -243,28 +244,32 @@ export class RecordView {
   }
 }
 
-/** Checks a KeyValue from outside (a database file): throws WireError unless its fields are what etcd writes, in order. */
-export function checkKeyValue(bytes: Uint8Array): void {
-  const reader = new WireReader(bytes);
+/**
+ * Checks the KeyValue bytes[start, end) from outside (a database file): throws WireError unless its fields are what etcd
+ * writes, in order.
+ */
+export function checkKeyValue(bytes: Uint8Array, start: number, end: number): void {
   let previous = 0;
-  for (let tag = reader.nextTag(); tag !== 0; tag = reader.nextTag()) {
+  let at = start;
+  while (at < end) {
+    const tag = bytes[at++];
     if (tag <= previous) throw new WireError("fields of a KeyValue are out of order");
     previous = tag;
-    switch (tag) {
-      case TAG_KEY:
-      case TAG_VALUE: {
-        const size = reader.length();
-        reader.position += size;
-        break;
-      }
-      case TAG_CREATE:
-      case TAG_MOD:
-      case TAG_VERSION:
-      case TAG_LEASE:
-        reader.skip(tag);
-        break;
-      default:
-        throw new WireError(`a KeyValue has an unknown field: tag ${tag}`);
+    const isBytes = tag === TAG_KEY || tag === TAG_VALUE;
+    if (!isBytes && tag !== TAG_CREATE && tag !== TAG_MOD && tag !== TAG_VERSION && tag !== TAG_LEASE) {
+      throw new WireError(`a KeyValue has an unknown field: tag ${tag}`);
     }
+    let value = 0;
+    let scale = 1;
+    let byte = 0x80;
+    for (const last = at + VARINT_SIZE_MAX; byte >= 0x80; scale *= 128) {
+      if (at === end) throw new WireError("unexpected end of a KeyValue");
+      if (at === last) throw new WireError("a number in a KeyValue is too long");
+      byte = bytes[at++];
+      value += (byte & 0x7f) * scale;
+    }
+    if (!isBytes) continue;
+    at += value;
+    if (at > end) throw new WireError("unexpected end of a KeyValue");
   }
 }

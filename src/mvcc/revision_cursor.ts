@@ -10,6 +10,9 @@ import { recordSizeAt } from "./record.ts";
 import { REVISION_KEY_SIZE, TOMBSTONE_KEY_SIZE, writeRevisionKey } from "./revision_key.ts";
 import type { StoreState } from "./state.ts";
 
+/** What a page says about each of its rows. */
+const ELEMENT_SIZE = 16;
+
 export class RevisionCursor {
   readonly #state: StoreState;
   readonly #endRow: number;
@@ -20,6 +23,8 @@ export class RevisionCursor {
   keySize = 0;
   /** Bytes of the KeyValue. */
   valueSize = 0;
+  /** Bytes of the rows passed so far in a database: key, value, and what the file spends on each. */
+  passedSize = 0;
 
   constructor(state: StoreState, firstRow: number, endRow: number, compactRevision: number) {
     this.#state = state;
@@ -48,6 +53,7 @@ export class RevisionCursor {
         const offset = chunk.offsetAt(position);
         this.keySize = (chunk.flagsAt(position) & TOMBSTONE) === 0 ? REVISION_KEY_SIZE : TOMBSTONE_KEY_SIZE;
         this.valueSize = offset + recordSizeAt(bytes, offset) - keyValueStart(bytes, offset);
+        this.passedSize += ELEMENT_SIZE + this.keySize + this.valueSize;
         return true;
       }
       from = history.chunkEnd(chunk);

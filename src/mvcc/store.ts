@@ -250,17 +250,24 @@ export class Store {
   // --- restore
 
   /**
-   * Appends a revision from a database, in revision order: `keyValue` as etcd's key bucket holds it. Throws WireError
-   * where it is not what etcd writes. Then `finishRestore`.
+   * Appends a revision from a database, in revision order: `source[start, start + size)` is the KeyValue as etcd's key
+   * bucket holds it. Throws WireError where it is not what etcd writes. Then `finishRestore`.
    */
-  restoreRow(main: number, sub: number, isTombstone: boolean, keyValue: Uint8Array): number {
+  restoreRow(
+    main: number,
+    sub: number,
+    isTombstone: boolean,
+    source: Uint8Array,
+    start = 0,
+    size: number = source.length,
+  ): number {
     const { history, index, slabs, view } = this.#state;
     assert(!this.#write.isOpen && main >= history.lastMain, "revisions are restored in order, outside a transaction");
-    checkKeyValue(keyValue);
-    slabs.reserve(framedSize(keyValue.length), FRESH);
+    checkKeyValue(source, start, start + size);
+    slabs.reserve(framedSize(size), FRESH);
     const bytes = slabs.buffers[slabs.slab];
     bytes[slabs.offset] = 0x12;
-    bytes.set(keyValue, writeVarint(bytes, slabs.offset + 1, keyValue.length));
+    bytes.set(source.subarray(start, start + size), writeVarint(bytes, slabs.offset + 1, size));
     view.read(bytes, slabs.offset);
     const flags = isTombstone ? TOMBSTONE : this.#state.putFlags(view.version, view.lease);
     const keySize = view.keyEnd - view.keyStart;
@@ -275,6 +282,11 @@ export class Store {
       index.replaceFound(newEntry);
     }
     return row;
+  }
+
+  /** The first row behind `row` that is its key's newest and names a lease; endRow if there is none. */
+  nextLeasedRow(row: number): number {
+    return Math.min(this.#state.history.nextLeasedRow(row + 1), this.#state.committedEnd);
   }
 
   /** Ends a restore. `revision` is at least the newest row's; `compactRevision` is that of the last finished compaction. */

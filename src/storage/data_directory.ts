@@ -1,31 +1,30 @@
 /**
  * The data directory, laid out as etcd's:
  *
- *   <data-dir>/              0700
+ *   <data-dir>/                           0700
  *     member/
- *       snap/db              the checkpointed state; here empty, and locked as long as the process lives
- *       snap/*.snap          snapshots
- *       wal/                 the log, each segment locked; elsewhere with --wal-dir
+ *       snap/db                           the state at the last checkpoint (database.ts); locked
+ *       snap/<term>-<index>.snap          what raft knows of a snapshot (snapshot_file.ts)
+ *       snap/<index>.snap.db              a database received from another member, to take the place of `db`
+ *       snap/tmp*                         being written; removed at the next start
+ *       wal/                              the log, each segment locked; elsewhere with --wal-dir
  *
  * Two processes never work on one. etcd locks `db` before it looks at anything else and then each segment, so the same
  * locks keep it out of our directory and us out of its own. (Without the lock on `db`, an etcd started by mistake would
  * create a database before it noticed the locked log.)
  */
 
-import { type Disk, DiskError, type File } from "../io/disk.ts";
+import { type Disk, DiskError } from "../io/disk.ts";
 import type { Logger } from "../io/log.ts";
+import { Database } from "./database.ts";
+import { DataDirectoryError } from "./error.ts";
 import { parentOf } from "./path.ts";
+import { SnapshotDirectory } from "./snapshot_directory.ts";
 import { Wal } from "./wal/mod.ts";
 
 const DIRECTORY_MODE = 0o700;
 
-/** A directory that cannot be used. The text says why, and what the operator can do. */
-export class DataDirectoryError extends Error {
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = "DataDirectoryError";
-  }
-}
+export { DataDirectoryError };
 
 export interface DataDirectoryOptions {
   readonly path: string;
@@ -39,13 +38,21 @@ export class DataDirectory {
   /** Where the log is, or is to be created; its parent exists and is durable. */
   readonly walPath: string;
   readonly hasWal: boolean;
-  readonly #lock: File;
+  readonly database: Database;
+  readonly snapshots: SnapshotDirectory;
 
-  private constructor(path: string, walPath: string, hasWal: boolean, lock: File) {
+  private constructor(
+    path: string,
+    walPath: string,
+    hasWal: boolean,
+    database: Database,
+    snapshots: SnapshotDirectory,
+  ) {
     this.path = path;
     this.walPath = walPath;
     this.hasWal = hasWal;
-    this.#lock = lock;
+    this.database = database;
+    this.snapshots = snapshots;
   }
 
   /** Creates what is missing and takes the lock, held until `close`. Rejects with DataDirectoryError. */
@@ -53,17 +60,20 @@ export class DataDirectory {
     const { path, log } = options;
     const snapPath = `${path}/member/snap`;
     const walPath = options.walPath === "" ? `${path}/member/wal` : options.walPath;
-    let lock: File | undefined;
+    let database: Database | undefined;
     try {
       await checkPermissions(disk, path, log);
       await createDurably(disk, snapPath);
       if (options.walPath !== "") await createDurably(disk, parentOf(walPath));
       await probe(disk, `${path}/.touch`);
-      lock = await lockDirectory(disk, path, `${snapPath}/db`);
-      await refuseForeignState(disk, snapPath, lock);
-      return new DataDirectory(path, walPath, await Wal.exists(disk, walPath), lock);
+      database = await Database.open(disk, snapPath);
+      const snapshots = new SnapshotDirectory(disk, snapPath, log);
+      await snapshots.tidy();
+      // After a mere kill, the name of the newest database may be in the page cache only.
+      await disk.syncDirectory(snapPath);
+      return new DataDirectory(path, walPath, await Wal.exists(disk, walPath), database, snapshots);
     } catch (error) {
-      await lock?.close();
+      await database?.close();
       if (!(error instanceof DiskError)) throw error;
       throw new DataDirectoryError(
         `cannot use data directory ${path}: ${error.message}; give this user access to it, or choose another one`,
@@ -74,7 +84,7 @@ export class DataDirectory {
 
   /** Gives up the lock. */
   async close(): Promise<void> {
-    await this.#lock.close();
+    await this.database.close();
   }
 }
 
@@ -114,36 +124,6 @@ async function createDurably(disk: Disk, path: string): Promise<void> {
     await disk.makeDirectory(directory);
     await disk.syncDirectory(parentOf(directory));
   }
-}
-
-async function lockDirectory(disk: Disk, path: string, databasePath: string): Promise<File> {
-  const file = await disk.open(databasePath, { write: true, create: true });
-  try {
-    if (await file.tryLock()) return file;
-  } catch (error) {
-    await file.close();
-    throw error;
-  }
-  await file.close();
-  throw new DataDirectoryError(
-    `data directory ${path} is in use by another process (${databasePath} is locked); ` +
-      "stop that process, or choose another data directory",
-  );
-}
-
-/** A database or snapshot there was written by etcd: its state is not in the log, so serving the log alone loses it. */
-async function refuseForeignState(disk: Disk, snapPath: string, database: File): Promise<void> {
-  const snapshot = (await disk.list(snapPath)).find((name) => name.endsWith(".snap") || name.endsWith(".snap.db"));
-  const found = await database.size() > 0
-    ? database.path
-    : snapshot === undefined
-    ? undefined
-    : `${snapPath}/${snapshot}`;
-  if (found === undefined) return;
-  throw new DataDirectoryError(
-    `${found} was written by etcd, and this version cannot read etcd's databases yet; ` +
-      "nothing was changed, choose another data directory",
-  );
 }
 
 /** As `ls` shows a directory's permissions. */
