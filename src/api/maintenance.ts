@@ -130,6 +130,7 @@ function hashKv(member: Member, call: UnaryCall, bytes: Uint8Array): void {
   if (job === "compacted") return fail(call, ApiError.COMPACTED);
   if (job === "future") return fail(call, ApiError.FUTURE_REVISION);
   const headerRevision = store.revision;
+  const startMs = member.nowMs;
   member.runJob({
     step: () => {
       const state = job.step(JOB_STEP_BUDGET);
@@ -139,6 +140,7 @@ function hashKv(member: Member, call: UnaryCall, bytes: Uint8Array): void {
         fail(call, ApiError.COMPACTED);
         return "done";
       }
+      member.statistics.hashKvSeconds.observe((member.nowMs - startMs) / 1000);
       const { hash, compactRevision, hashRevision } = job.result;
       const writer = new WireWriter(32);
       writer.integerField(2, hash);

@@ -1,22 +1,28 @@
 /** What a scrape finds: the figures that operators of etcd look for first, and those of our own promises. */
 
 import process from "node:process";
-import type { Member } from "../member/mod.ts";
+import { ETCD_VERSION } from "../base/version.ts";
+import { AlarmType } from "../keyspace/mod.ts";
+import { type Member, shortVersion } from "../member/mod.ts";
+import { idText } from "../membership/mod.ts";
 import type { Budget } from "../rpc/http2/mod.ts";
+import { type Metric, metricsText } from "./metrics_text.ts";
 
-interface Metric {
-  readonly name: string;
-  readonly type: "gauge" | "counter";
-  readonly help: string;
-  readonly value: number;
+/** The body of /metrics. */
+export function memberMetricsText(member: Member, budget: Budget): string {
+  return metricsText([
+    ...serverMetrics(member),
+    ...storeMetrics(member),
+    ...spaceMetrics(member),
+    ...compactionMetrics(member),
+    ...ownMetrics(member, budget),
+  ]);
 }
 
-/** Prometheus' text format. */
-export function metricsText(member: Member, budget: Budget): string {
-  const { store, lessor, watchHub } = member.keyspace;
+function serverMetrics(member: Member): Metric[] {
   const { leader, commitIndex, appliedIndex } = member.raftStatus;
-  const sizes = store.sizes();
-  const metrics: Metric[] = [
+  const { clusterVersion } = member.membership;
+  return [
     {
       name: "etcd_server_has_leader",
       type: "gauge",
@@ -41,6 +47,42 @@ export function metricsText(member: Member, budget: Budget): string {
       help: "The total number of consensus proposals applied.",
       value: appliedIndex,
     },
+    {
+      name: "etcd_server_proposals_pending",
+      type: "gauge",
+      help: "The current number of pending proposals to commit.",
+      value: member.pendingProposalCount,
+    },
+    {
+      name: "etcd_server_is_learner",
+      type: "gauge",
+      help: "Whether or not this member is a learner. 1 if is, 0 otherwise.",
+      value: member.membership.get(member.id)?.isLearner === true ? 1 : 0,
+    },
+    {
+      name: "etcd_server_id",
+      type: "gauge",
+      help: "Server or member ID in hexadecimal format. 1 for 'server_id' label with current ID.",
+      value: [{ labels: { server_id: idText(member.id) }, value: 1 }],
+    },
+    {
+      name: "etcd_server_version",
+      type: "gauge",
+      help: "Which version is running. 1 for 'server_version' label with current version.",
+      value: [{ labels: { server_version: ETCD_VERSION }, value: 1 }],
+    },
+    {
+      name: "etcd_cluster_version",
+      type: "gauge",
+      help: "Which version is running. 1 for 'cluster_version' label with current cluster version",
+      value: clusterVersion === "" ? [] : [{ labels: { cluster_version: shortVersion(clusterVersion) }, value: 1 }],
+    },
+  ];
+}
+
+function storeMetrics({ keyspace, statistics }: Member): Metric[] {
+  const { store, watchHub } = keyspace;
+  return [
     {
       name: "etcd_debugging_mvcc_keys_total",
       type: "gauge",
@@ -77,6 +119,119 @@ export function metricsText(member: Member, budget: Budget): string {
       help: "Total number of unsynced slow watchers.",
       value: watchHub.slowWatcherCount,
     },
+    {
+      name: "etcd_debugging_lease_granted_total",
+      type: "counter",
+      help: "The total number of granted leases.",
+      value: statistics.leasesGrantedCount,
+    },
+    {
+      name: "etcd_debugging_lease_revoked_total",
+      type: "counter",
+      help: "The total number of revoked leases.",
+      value: statistics.leasesRevokedCount,
+    },
+    {
+      name: "etcd_mvcc_hash_duration_seconds",
+      type: "histogram",
+      help: "The latency distribution of storage hash operation.",
+      value: statistics.hashSeconds,
+    },
+    {
+      name: "etcd_mvcc_hash_rev_duration_seconds",
+      type: "histogram",
+      help: "The latency distribution of storage hash by revision operation.",
+      value: statistics.hashKvSeconds,
+    },
+  ];
+}
+
+/** How much is stored, how much may be, and what was done about it. */
+function spaceMetrics({ keyspace, space, statistics }: Member): Metric[] {
+  const { quota, alarms } = keyspace;
+  return [
+    {
+      name: "etcd_server_quota_backend_bytes",
+      type: "gauge",
+      help: "Current backend storage quota size in bytes.",
+      value: quota.limit === Infinity ? quota.setting : quota.limit,
+    },
+    {
+      name: "keelson_quota_used_bytes",
+      type: "gauge",
+      help: "Bytes that count against the quota: live keys, their history and leases.",
+      value: quota.used,
+    },
+    {
+      name: "keelson_quota_warning_ratio",
+      type: "gauge",
+      help: "The part of the quota that was warned of in the log and is still used: 0, 0.8 or 0.9.",
+      value: space.warningRatio,
+    },
+    {
+      name: "keelson_quota_prefix_bytes",
+      type: "gauge",
+      help: "What the largest key prefixes needed when that was warned of.",
+      value: space.largestPrefixes.map(({ prefix, size }) => ({ labels: { prefix }, value: size })),
+    },
+    {
+      name: "etcd_debugging_server_alarms",
+      type: "gauge",
+      help: "Alarms for every member in cluster. 1 for 'server_id' label with current ID. " +
+        "2 for 'alarm_type' label with type of this alarm",
+      value: alarms.list().map(({ memberId, type }) => ({
+        labels: { server_id: idText(memberId), alarm_type: type === AlarmType.NOSPACE ? "NOSPACE" : "CORRUPT" },
+        value: 1,
+      })),
+    },
+    {
+      name: "etcd_disk_backend_defrag_duration_seconds",
+      type: "histogram",
+      help: "The latency distribution of backend defragmentation.",
+      value: statistics.defragmentSeconds,
+    },
+    {
+      name: "etcd_disk_defrag_inflight",
+      type: "gauge",
+      help: "Whether or not defrag is active on the member. 1 means active, 0 means not.",
+      value: statistics.defragmentingCount > 0 ? 1 : 0,
+    },
+  ];
+}
+
+function compactionMetrics({ statistics }: Member): Metric[] {
+  return [
+    {
+      name: "etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds",
+      type: "histogram",
+      help: "Bucketed histogram of db compaction pause duration.",
+      value: statistics.compactionPauseMs,
+    },
+    {
+      name: "etcd_debugging_mvcc_db_compaction_total_duration_milliseconds",
+      type: "histogram",
+      help: "Bucketed histogram of db compaction total duration.",
+      value: statistics.compactionTotalMs,
+    },
+    {
+      name: "etcd_debugging_mvcc_db_compaction_last",
+      type: "gauge",
+      help: "The unix time of the last db compaction. Resets to 0 on start.",
+      value: Math.floor(statistics.lastCompactionMs / 1000),
+    },
+    {
+      name: "etcd_debugging_mvcc_db_compaction_keys_total",
+      type: "counter",
+      help: "Total number of db keys compacted.",
+      value: statistics.compactedCount,
+    },
+  ];
+}
+
+function ownMetrics(member: Member, budget: Budget): Metric[] {
+  const { lessor, store } = member.keyspace;
+  const sizes = store.sizes();
+  return [
     { name: "keelson_leases", type: "gauge", help: "Leases granted and not revoked.", value: lessor.leaseCount },
     {
       name: "keelson_loop_turn_longest_seconds",
@@ -121,8 +276,4 @@ export function metricsText(member: Member, budget: Budget): string {
       value: process.memoryUsage.rss(),
     },
   ];
-  return metrics.map(({ name, type, help, value }) =>
-    `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${name} ${value}\n`
-  )
-    .join("");
 }

@@ -11,7 +11,7 @@ import { Budget } from "../rpc/http2/mod.ts";
 import { checkBootstrap, type Config } from "./config.ts";
 import { connectionsFor, descriptorLimit } from "./descriptors.ts";
 import type { ProcessLogger } from "./log/mod.ts";
-import { metricsText } from "./metrics.ts";
+import { memberMetricsText } from "./metrics.ts";
 import type { RunningServer } from "./signals.ts";
 import { withoutSync } from "./unsafe_disk.ts";
 
@@ -99,7 +99,7 @@ function serve(config: Config, log: ProcessLogger, member: Member, front: Client
     cors: config.cors,
     hostWhitelist: config.hostWhitelist,
     status: serverStatus(member),
-    metrics: () => metricsText(member, budget),
+    metrics: () => memberMetricsText(member, budget),
     log,
     http2: {
       concurrentStreamsMax: config.maxConcurrentStreams,

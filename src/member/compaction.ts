@@ -10,6 +10,8 @@ export interface Pace {
   /** Pause after each step in milliseconds; 0: only other work comes in between. */
   readonly sleepMs: number;
   readonly wake: () => void;
+  /** How long a step took, in milliseconds. */
+  readonly onStep: (durationMs: number) => void;
 }
 
 /** The deletions of one compaction, at the operator's pace. */
@@ -30,9 +32,11 @@ export class PacedCompaction implements Job {
   }
 
   step(): JobState {
-    const { clock, batchLimit, sleepMs } = this.#pace;
-    if (sleepMs > 0 && clock.monotonicMs() < this.#resumeMs) return "waiting";
+    const { clock, batchLimit, sleepMs, onStep } = this.#pace;
+    const startMs = clock.monotonicMs();
+    if (sleepMs > 0 && startMs < this.#resumeMs) return "waiting";
     const state = this.#job.step(batchLimit > 0 ? batchLimit : JOB_STEP_BUDGET);
+    onStep(clock.monotonicMs() - startMs);
     if (state === "done") {
       const callbacks = this.#callbacks ?? [];
       this.#callbacks = undefined;

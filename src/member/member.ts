@@ -22,6 +22,7 @@ import { PendingReads, type Read } from "./pending_reads.ts";
 import { Proposals, type Settle } from "./proposals.ts";
 import { RequestIds } from "./request_ids.ts";
 import { logQuota } from "./quota_log.ts";
+import { Statistics } from "./statistics.ts";
 import { SpaceAlarm } from "./space_alarm.ts";
 import { SpaceMonitor } from "./space_monitor.ts";
 import { hashState } from "./state_hash.ts";
@@ -57,6 +58,7 @@ export class Member {
   readonly #reads = new PendingReads();
   readonly #loop: Loop;
   readonly #duties: Duties;
+  readonly statistics = new Statistics();
   readonly #spaceAlarm: SpaceAlarm;
   /** How the use of the quota is watched. */
   readonly space: SpaceMonitor;
@@ -100,6 +102,10 @@ export class Member {
       startCompaction: (job) => this.#startCompaction(job),
       onLeading: () => this.#onLeading(),
       onApplied: (operation, body, outcome, durationMs) => {
+        if (outcome.error === undefined) {
+          if (operation === RaftOperation.LEASE_GRANT) this.statistics.leasesGrantedCount++;
+          else if (operation === RaftOperation.LEASE_REVOKE) this.statistics.leasesRevokedCount++;
+        }
         if (durationMs > options.warningApplyMs && options.warningApplyMs > 0) {
           this.#warnOfSlowApply(operation, body, outcome, durationMs);
         }
@@ -193,6 +199,11 @@ export class Member {
     };
   }
 
+  /** Proposals accepted and not yet answered. */
+  get pendingProposalCount(): number {
+    return this.#proposals.pendingCount;
+  }
+
   get raftTerm(): number {
     return this.#bootstrapped.raft.term;
   }
@@ -263,6 +274,7 @@ export class Member {
 
   /** Computes the checksum over everything stored, with the revision it was taken at. */
   hash(settle: (hash: number, revision: number) => void): void {
+    const startMs = this.nowMs;
     this.whenApplied(() => {
       const { keyspace, membership } = this;
       const { revision } = keyspace.store;
@@ -271,6 +283,7 @@ export class Member {
         step: () => {
           const step = steps.next();
           if (step.done !== true) return "running";
+          this.statistics.hashSeconds.observe((this.nowMs - startMs) / 1000);
           settle(step.value, revision);
           return "done";
         },
@@ -389,6 +402,7 @@ export class Member {
       clock,
       batchLimit: compactionBatchLimit,
       sleepMs: compactionSleepMs,
+      onStep: (durationMs) => this.statistics.compactionPauseMs.observe(durationMs),
       wake: () => {
         this.#loop.jobs.retryWaiting();
         this.#loop.wake();
@@ -398,6 +412,10 @@ export class Member {
     const startMs = clock.monotonicMs();
     paced.whenDone(() => {
       this.#compactions.delete(job);
+      const { statistics } = this;
+      statistics.compactionTotalMs.observe(clock.monotonicMs() - startMs);
+      statistics.compactedCount += job.removedCount;
+      statistics.lastCompactionMs = clock.wallMs();
       log.info("finished scheduled compaction", {
         "compact-revision": job.revision,
         took: formatDuration(clock.monotonicMs() - startMs),

@@ -1,0 +1,53 @@
+/** Prometheus' text format, version 0.0.4. */
+
+import type { Histogram } from "../base/histogram.ts";
+
+export type Labels = Readonly<Record<string, string>>;
+
+export interface Sample {
+  readonly labels: Labels;
+  readonly value: number;
+}
+
+export interface Metric {
+  readonly name: string;
+  readonly help: string;
+  readonly type: "gauge" | "counter" | "histogram";
+  readonly value: number | Histogram | readonly Sample[];
+}
+
+/** A metric without samples is left out, as Prometheus' own library leaves it out. */
+export function metricsText(metrics: readonly Metric[]): string {
+  return metrics.filter(({ value }) => !Array.isArray(value) || value.length > 0).map(metricText).join("");
+}
+
+function metricText({ name, help, type, value }: Metric): string {
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${samplesText(name, value)}`;
+}
+
+function samplesText(name: string, value: Metric["value"]): string {
+  if (typeof value === "number") return line(name, {}, value);
+  if (!("bounds" in value)) return value.map((sample) => line(name, sample.labels, sample.value)).join("");
+  let text = "";
+  let below = 0;
+  for (let i = 0; i < value.bounds.length; i++) {
+    below += value.counts[i];
+    text += line(`${name}_bucket`, { le: String(value.bounds[i]) }, below);
+  }
+  return text + line(`${name}_bucket`, { le: "+Inf" }, value.count) + line(`${name}_sum`, {}, value.sum) +
+    line(`${name}_count`, {}, value.count);
+}
+
+function line(name: string, labels: Labels, value: number): string {
+  const pairs = Object.entries(labels).map(([label, text]) => `${label}="${escape(text)}"`);
+  return `${name}${pairs.length === 0 ? "" : `{${pairs.join(",")}}`} ${number(value)}\n`;
+}
+
+function escape(text: string): string {
+  return text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
+}
+
+function number(value: number): string {
+  if (value === Infinity) return "+Inf";
+  return value === -Infinity ? "-Inf" : String(value);
+}
