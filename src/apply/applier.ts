@@ -1,4 +1,5 @@
 import { fromBinary } from "@bufbuild/protobuf";
+import type { Requester } from "../auth/mod.ts";
 import { EMPTY_BYTES } from "../base/bytes.ts";
 import { JOB_STEP_BUDGET } from "../base/limits.ts";
 import { WireWriter } from "../base/varint.ts";
@@ -8,10 +9,6 @@ import {
   LeaseGrantRequestSchema,
   LeaseRevokeRequestSchema,
 } from "../gen/etcdserverpb/lease_pb.ts";
-import {
-  ClusterMemberAttrSetRequestSchema,
-  ClusterVersionSetRequestSchema,
-} from "../gen/membershippb/membership_pb.ts";
 import { type Alarm, AlarmType, encodeAlarm, type Keyspace, LEASE_COST } from "../keyspace/mod.ts";
 import type { Membership } from "../membership/mod.ts";
 import { NO_ROW, type WriteTransaction } from "../mvcc/mod.ts";
@@ -24,6 +21,9 @@ import {
   RaftOperation,
   type TxnRequest,
 } from "../wire/mod.ts";
+import { checkAccess } from "./access.ts";
+import { applyAuth } from "./auth.ts";
+import { applyCluster } from "./cluster.ts";
 import { putCost, txnCost } from "./cost.ts";
 import { gate } from "./gates.ts";
 import { deleteSteps, putIn } from "./operations.ts";
@@ -38,6 +38,8 @@ export interface ApplyContext {
   readonly isWaitedFor: boolean;
   /** The log is being replayed at start: hashes of compactions are not kept, as etcd forgets them with the process. */
   readonly isReplay: boolean;
+  /** On whose behalf; looked at only while access control is enabled. */
+  readonly requester: Requester;
 }
 
 /** An operation of the log that this version does not know. Going on would diverge from the other members. */
@@ -63,29 +65,27 @@ export class Applier {
 
   /** Executes one operation: at once, or as steps that must be run to their end before the next operation. */
   apply(operation: number, body: Uint8Array, context: ApplyContext): Outcome | Steps<Outcome> {
+    const error = gate(this.#keyspace.alarms, operation, body);
+    if (error !== undefined) return failed(error);
+    return this.#keyspace.auth.isEnabled
+      ? this.#executePermitted(operation, body, context)
+      : this.#execute(operation, body, context);
+  }
+
+  /** Looks at permissions first, which may be those on a million keys of one lease. */
+  *#executePermitted(operation: number, body: Uint8Array, context: ApplyContext): Steps<Outcome> {
+    const error = yield* checkAccess(this.#keyspace, operation, body, context.requester);
+    if (error !== undefined) return failed(error);
+    const result = this.#execute(operation, body, context);
+    return "next" in result ? yield* result : result;
+  }
+
+  #execute(operation: number, body: Uint8Array, context: ApplyContext): Outcome | Steps<Outcome> {
     switch (operation) {
       case RaftOperation.PUT:
         return this.#put(decodePutRequest(body), context);
-      case RaftOperation.TXN: {
-        const request = decodeTxnRequest(body);
-        const error = gate(this.#keyspace.alarms, operation, request);
-        return error !== undefined ? failed(error) : this.#txn(request, context);
-      }
-      case RaftOperation.CLUSTER_VERSION_SET: {
-        this.#membership.setClusterVersion(fromBinary(ClusterVersionSetRequestSchema, body).ver);
-        return succeeded(0);
-      }
-      case RaftOperation.CLUSTER_MEMBER_ATTR_SET: {
-        const { memberID, memberAttributes } = fromBinary(ClusterMemberAttrSetRequestSchema, body);
-        this.#membership.updateAttributes(memberID, memberAttributes?.name ?? "", memberAttributes?.clientUrls ?? []);
-        return succeeded(0);
-      }
-      case RaftOperation.ALARM:
-        return this.#alarm(body);
-    }
-    const error = gate(this.#keyspace.alarms, operation);
-    if (error !== undefined) return failed(error);
-    switch (operation) {
+      case RaftOperation.TXN:
+        return this.#txn(decodeTxnRequest(body), context);
       case RaftOperation.DELETE_RANGE:
         return this.#deleteRange(body, context);
       case RaftOperation.COMPACTION:
@@ -96,15 +96,28 @@ export class Applier {
         return this.#leaseRevoke(body);
       case RaftOperation.LEASE_CHECKPOINT:
         return this.#leaseCheckpoint(body, context);
+      case RaftOperation.ALARM:
+        return this.#alarm(body);
+      case RaftOperation.RANGE:
+        // Old versions of etcd sent reads through the log; whoever waited for one does not any more.
+        return succeeded(this.#keyspace.store.revision);
       default:
-        throw new UnknownOperationError(operation);
+        return this.#administer(operation, body, context.requester);
     }
   }
 
+  /** Whatever is not about keys and leases: users and roles, or the cluster. */
+  #administer(operation: number, body: Uint8Array, requester: Requester): Outcome {
+    const { auth, store } = this.#keyspace;
+    if (applyCluster(this.#membership, operation, body)) return succeeded(store.revision);
+    const answer = applyAuth(auth, operation, body, requester);
+    if (answer === undefined) throw new UnknownOperationError(operation);
+    if (answer.error !== undefined) return failed(answer.error);
+    return succeeded(store.revision, answer.response === undefined ? NO_BODY : [answer.response]);
+  }
+
   #put(request: PutRequest, context: ApplyContext): Outcome {
-    const { store, lessor, alarms, quota } = this.#keyspace;
-    const error = gate(alarms, RaftOperation.PUT);
-    if (error !== undefined) return failed(error);
+    const { store, lessor, quota } = this.#keyspace;
     if (request.lease !== 0n && !lessor.has(request.lease)) return failed("lease_not_found");
     const needsPrevious = request.prevKv || request.ignoreValue || request.ignoreLease;
     const row = needsPrevious ? store.getRow(request.key, 0) : NO_ROW;
@@ -171,7 +184,9 @@ export class Applier {
 
   #leaseCheckpoint(body: Uint8Array, context: ApplyContext): Outcome {
     for (const { ID, remainingTTL } of fromBinary(LeaseCheckpointRequestSchema, body).checkpoints) {
-      this.#keyspace.lessor.checkpoint(ID, Number(remainingTTL), context.nowMs);
+      // Older members would not know what to do with it in the database.
+      const isSaved = this.#membership.hasVersion(3, 6);
+      this.#keyspace.lessor.checkpoint(ID, Number(remainingTTL), isSaved, context.nowMs);
     }
     return succeeded(this.#keyspace.store.revision);
   }

@@ -1,3 +1,4 @@
+import type { AuthError } from "../auth/mod.ts";
 import type { CompactionJob } from "../mvcc/mod.ts";
 import type { Part } from "../wire/mod.ts";
 
@@ -10,7 +11,8 @@ export type ApplyError =
   | "compacted"
   | "future_revision"
   | "no_space"
-  | "corrupt";
+  | "corrupt"
+  | AuthError;
 
 /** What became of one entry. */
 export interface Outcome {

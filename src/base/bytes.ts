@@ -1,7 +1,7 @@
 /** Byte strings: comparison, search, conversion. */
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 export const EMPTY_BYTES: Uint8Array = new Uint8Array(0);
 
@@ -12,7 +12,7 @@ export function utf8(text: string): Uint8Array {
   return encoder.encode(text);
 }
 
-/** Decodes UTF-8; invalid sequences become U+FFFD. */
+/** Decodes UTF-8; invalid sequences become U+FFFD. A byte order mark is a character like any other. */
 export function utf8Text(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }

@@ -15,6 +15,8 @@ export class Lease {
   /** Granted time to live in seconds. */
   readonly ttl: number;
   /** Seconds left at the last checkpoint, 0 if there was none since the grant or the last renewal. */
+  checkpointTtl: number;
+  /** The same as the database holds it: a checkpoint is not always saved. */
   remainingTtl: number;
   /** The keys attached, as entries of the lessor's key set, in no order. */
   readonly entries: number[] = [];
@@ -28,13 +30,14 @@ export class Lease {
   constructor(id: bigint, ttl: number, remainingTtl: number, slot: number) {
     this.id = id;
     this.ttl = ttl;
+    this.checkpointTtl = remainingTtl;
     this.remainingTtl = remainingTtl;
     this.slot = slot;
   }
 
   /** Seconds that a refresh gives: from the last checkpoint, else the whole time to live. */
   get refreshTtl(): number {
-    return this.remainingTtl > 0 ? this.remainingTtl : this.ttl;
+    return this.checkpointTtl > 0 ? this.checkpointTtl : this.ttl;
   }
 }
 

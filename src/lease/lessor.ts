@@ -1,6 +1,7 @@
 import { LEASE_CHECKPOINTS_MAX, LEASE_EXPIRED_MAX } from "../base/limits.ts";
 import { Attachments } from "./attachments.ts";
 import { Lease, LEASE_TTL_MAX, NO_LEASE } from "./lease.ts";
+import type { LeaseRecord } from "./record.ts";
 import { Revocation } from "./revocation.ts";
 import { type LeaseCheckpoint, Schedule } from "./schedule.ts";
 
@@ -36,13 +37,6 @@ export interface LeaseStatus {
   readonly grantedTtl: number;
   /** How many keys are attached. */
   readonly keyCount: number;
-}
-
-/** What is saved of a lease: leasepb.Lease. The attached keys are found again from the keys' own lease fields. */
-export interface LeaseRecord {
-  readonly id: bigint;
-  readonly ttl: number;
-  readonly remainingTtl: number;
 }
 
 const NO_KEYS: readonly Uint8Array[] = [];
@@ -158,11 +152,15 @@ export class Lessor {
     };
   }
 
-  /** Applies a checkpoint: what was left of a lease's time, in seconds, or 0 to forget an earlier one. False: no such lease. */
-  checkpoint(id: bigint, remainingTtl: number, now: number): boolean {
+  /**
+   * Applies a checkpoint: what was left of a lease's time, in seconds, or 0 to forget an earlier one. `isSaved`: it is
+   * saved with the state, too. False: no such lease.
+   */
+  checkpoint(id: bigint, remainingTtl: number, isSaved: boolean, now: number): boolean {
     const lease = this.#leases.get(id);
     if (lease === undefined) return false;
-    lease.remainingTtl = remainingTtl;
+    lease.checkpointTtl = remainingTtl;
+    if (isSaved) lease.remainingTtl = remainingTtl;
     this.#schedule?.scheduleCheckpoint(lease, now);
     return true;
   }
@@ -212,7 +210,7 @@ export class Lessor {
     const lease = this.#leases.get(id);
     if (lease === undefined) return { kind: "not_found" };
     if (lease.isRevoking || lease.timing!.expiryMs <= now) return { kind: "expired" };
-    if (lease.remainingTtl > 0 && this.#options.checkpointIntervalMs !== Infinity) return { kind: "checkpointed" };
+    if (lease.checkpointTtl > 0 && this.#options.checkpointIntervalMs !== Infinity) return { kind: "checkpointed" };
     this.#schedule.refresh(lease, now, 0);
     return { kind: "renewed", ttl: lease.ttl };
   }

@@ -15,16 +15,10 @@
  * 4. Only a primary expires or renews; a lease past its expiry is never renewed.
  * 5. Keys are revoked in the order of their bytes, the same on every member.
  *
- * Read: lease, attachments, schedule, revocation, lessor.
+ * Read: lease, record, attachments, schedule, revocation, lessor.
  */
 export { LEASE_TTL_MAX, NO_LEASE } from "./lease.ts";
-export {
-  type GrantError,
-  type LeaseRecord,
-  type LeaseStatus,
-  Lessor,
-  type LessorOptions,
-  type RenewResult,
-} from "./lessor.ts";
+export { type GrantError, type LeaseStatus, Lessor, type LessorOptions, type RenewResult } from "./lessor.ts";
+export { decodeLease, leaseKey, type LeaseRecord, writeLease } from "./record.ts";
 export { Revocation } from "./revocation.ts";
 export { type LeaseCheckpoint } from "./schedule.ts";

@@ -3,10 +3,10 @@
  *
  * A new cluster's log begins as etcd's does: one conf change per member at term 1, already committed.
  */
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import type { Applier } from "../apply/mod.ts";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { type Applier, applyConfChange as applyToMembership } from "../apply/mod.ts";
 import { COMMITTED_SIZE_MAX, JOB_STEP_BUDGET, LOG_MEMORY_SIZE_MAX } from "../base/limits.ts";
-import { utf8, utf8Text } from "../base/bytes.ts";
+import { utf8 } from "../base/bytes.ts";
 import type { Entropy } from "../io/entropy.ts";
 import { ConfChangeSchema, ConfChangeType as ConfChangeTypeProto } from "../gen/raftpb/raft_pb.ts";
 import {
@@ -14,14 +14,12 @@ import {
   bootstrapMemberId,
   idText,
   type Member,
-  memberFromJson,
   memberJson,
   type Membership,
 } from "../membership/mod.ts";
 import {
   changeConfState,
   type ConfChange,
-  ConfChangeType,
   type ConfState,
   EMPTY_CONF_STATE,
   type Entry,
@@ -165,8 +163,10 @@ class Replay {
   }
 
   #apply(entry: Entry): void {
-    const { operation, body } = decodeRaftRequest(entry.data);
-    const context = { nowMs: this.#options.clock.monotonicMs(), isWaitedFor: false, isReplay: true };
+    const request = decodeRaftRequest(entry.data);
+    const { operation, body } = request;
+    const nowMs = this.#options.clock.monotonicMs();
+    const context = { nowMs, isWaitedFor: false, isReplay: true, requester: request };
     const result = this.#applier.apply(operation, body, context);
     let outcome;
     if ("next" in result) {
@@ -180,30 +180,18 @@ class Replay {
   }
 }
 
-/** Brings a committed membership change into force; `change` is raft's part of it. */
+/** Brings a committed membership change into force, if it is still allowed; `change` is raft's part of it. */
 export function applyConfChange(
   entry: Entry,
   membership: Membership,
   change: (change: ConfChange) => ConfState,
 ): ConfState {
-  const message = fromBinary(ConfChangeSchema, entry.data);
-  const memberId = message.nodeId;
-  const type = message.type as number as ConfChange["type"];
-  switch (type) {
-    case ConfChangeType.ADD_NODE:
-    case ConfChangeType.ADD_LEARNER_NODE:
-      membership.add(memberFromJson(memberId, utf8Text(message.context)));
-      break;
-    case ConfChangeType.REMOVE_NODE:
-      membership.remove(memberId);
-      break;
-    case ConfChangeType.UPDATE_NODE:
-      membership.updatePeerUrls(memberId, memberFromJson(memberId, utf8Text(message.context)).peerUrls);
-  }
-  return change({ type, memberId });
+  const { type, memberId } = applyToMembership(membership, entry.data);
+  return change({ type: type as ConfChange["type"], memberId });
 }
 
-function encodeAddMember(member: Member): Uint8Array {
+/** The conf change, as an entry's data, by which a cluster gets a member that it begins with. */
+export function encodeAddMember(member: Member): Uint8Array {
   return toBinary(
     ConfChangeSchema,
     create(ConfChangeSchema, {

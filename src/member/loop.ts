@@ -266,6 +266,7 @@ export class Loop {
       nowMs: startMs,
       isWaitedFor,
       isReplay: false,
+      requester: request,
     });
     if ("next" in result) this.#running = { entry, request, startMs, steps: result };
     else this.#finish(entry, request, startMs, result);

@@ -1,4 +1,5 @@
 import { concatBytes, utf8 } from "../base/bytes.ts";
+import { jsonId, jsonString, jsonStrings } from "./json.ts";
 
 export interface Member {
   readonly id: bigint;
@@ -23,35 +24,67 @@ export function bootstrapClusterId(memberIds: readonly bigint[], sha1: Sha1): bi
   return firstUint64(sha1(concatBytes(sorted.map(bigEndianUint64))));
 }
 
-/** The member as etcd writes it into conf change entries and its `members` bucket. Ids exceed what JSON.stringify can write. */
+/** The member as etcd writes it into conf change entries and its `members` bucket (frozen). */
 export function memberJson(member: Member): string {
-  const fields = [`"id":${member.id}`, `"peerURLs":${JSON.stringify(member.peerUrls)}`];
-  if (member.isLearner) fields.push(`"isLearner":true`);
-  if (member.name !== "") fields.push(`"name":${JSON.stringify(member.name)}`);
-  if (member.clientUrls.length > 0) fields.push(`"clientURLs":${JSON.stringify(member.clientUrls)}`);
-  return `{${fields.join(",")}}`;
+  return `{${memberFields(member)}}`;
 }
 
-/** Reads what `memberJson` (or etcd) wrote. The id is taken from the conf change itself, where it is exact. */
-export function memberFromJson(id: bigint, json: string): Member {
+/** The same as the context of a conf change that a running cluster was asked for: it says whether it promotes (frozen). */
+export function changeContextJson(member: Member, isPromote: boolean): string {
+  return `{${memberFields(member)},"isPromote":${isPromote}}`;
+}
+
+function memberFields(member: Member): string {
+  const fields = [`"id":${member.id}`, `"peerURLs":${jsonStrings(member.peerUrls)}`];
+  if (member.isLearner) fields.push(`"isLearner":true`);
+  if (member.name !== "") fields.push(`"name":${jsonString(member.name)}`);
+  if (member.clientUrls.length > 0) fields.push(`"clientURLs":${jsonStrings(member.clientUrls)}`);
+  return fields.join(",");
+}
+
+/** What a conf change says of a member. */
+export interface ChangeContext {
+  readonly member: Member;
+  /** The member is there, a learner, and becomes a voter. */
+  readonly isPromote: boolean;
+}
+
+/** Reads what `memberJson` (or etcd) wrote. Throws SyntaxError. */
+export function memberFromJson(json: string): Member {
+  return changeContextFromJson(json).member;
+}
+
+/** Reads what `changeContextJson` or `memberJson` (or etcd) wrote. Throws SyntaxError. */
+export function changeContextFromJson(json: string): ChangeContext {
   const value = JSON.parse(json) as {
     name?: string;
     peerURLs?: string[] | null;
     clientURLs?: string[] | null;
     isLearner?: boolean;
+    isPromote?: boolean;
   };
-  return {
+  const id = jsonId(json);
+  if (id === undefined) throw new SyntaxError(`a member without an id: ${json}`);
+  const member = {
     id,
     name: value.name ?? "",
     peerUrls: value.peerURLs ?? [],
     clientUrls: value.clientURLs ?? [],
     isLearner: value.isLearner ?? false,
   };
+  return { member, isPromote: value.isPromote ?? false };
 }
 
-/** Ids in logs and file names: lower case hexadecimal without padding. */
+/** Ids in logs, file names and keys of the database: lower case hexadecimal without padding. */
 export function idText(id: bigint): string {
   return id.toString(16);
+}
+
+/** Reads an id as Go does: hexadecimal of 64 bits in any case, with or without padding. Undefined: it is none. */
+export function idFromText(text: string): bigint | undefined {
+  if (!/^[0-9a-fA-F]+$/.test(text)) return undefined;
+  const id = BigInt(`0x${text}`);
+  return id === BigInt.asUintN(64, id) ? id : undefined;
 }
 
 function firstUint64(digest: Uint8Array): bigint {

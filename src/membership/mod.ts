@@ -1,15 +1,25 @@
 /**
  * Who belongs to the cluster: voters, learners, the ids that were removed for ever, and the version the cluster agreed on.
- * It knows nothing of how changes are agreed (raft), applied (apply) or stored.
+ * It knows nothing of how changes are agreed (raft), applied (apply) or written.
  *
  * Invariants
  * 1. Every member applies the same changes in the same order, so the outcome of a change depends on this state alone.
  * 2. A removed id never comes back.
- * 3. Ids and the JSON form of a member are etcd's: they are on disk and between members.
+ * 3. Ids, and the form in which members are saved and proposed, are etcd's to the byte: they are on disk and between
+ *    members. Ids are exact over 64 bits, in JSON too.
+ * 4. No two members have a peer URL in common.
  *
- * Absent: the checks of runtime reconfiguration (strict reconfiguration, learner promotion), which come with the cluster.
+ * Absent: the checks before a change is proposed (strict reconfiguration, is the learner ready), which come with the
+ * cluster.
  *
- * Read: member, membership.
+ * Read: member, json, version, change, membership.
  */
+export { type ChangeError, ChangeType, type MembershipChange, readChange } from "./change.ts";
 export * from "./member.ts";
-export { type DowngradeInfo, Membership } from "./membership.ts";
+export {
+  type DowngradeInfo,
+  Membership,
+  MembershipError,
+  type MembershipOptions,
+  type MembershipRecords,
+} from "./membership.ts";

@@ -11,8 +11,9 @@
  * 2. int64 that are only compared are clamped numbers; lease ids are exact bigints, 0n when absent.
  * 3. A decoded object is valid as long as the bytes it was decoded from.
  *
- * Read: requests, raft_request, response.
+ * Read: requests, raft_request, v2_request, response.
  */
 export * from "./requests.ts";
 export * from "./raft_request.ts";
+export * from "./v2_request.ts";
 export * from "./response.ts";

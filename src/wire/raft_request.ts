@@ -5,11 +5,14 @@
  *
  * The request is copied as received: what the log holds is what the client sent, and it is encoded once.
  */
+import { utf8Text } from "../base/bytes.ts";
 import { varintSize, WireReader, wireTag, writeVarint } from "../base/varint.ts";
 import { WIRE_BYTES } from "../base/varint.ts";
 
 /** Field numbers of the operations in InternalRaftRequest. */
 export const RaftOperation = {
+  /** A request of the API before this one: see `v2_request.ts`. The field is gone since etcd 3.6. */
+  V2: 2,
   RANGE: 3,
   PUT: 4,
   DELETE_RANGE: 5,
@@ -19,13 +22,34 @@ export const RaftOperation = {
   LEASE_REVOKE: 9,
   ALARM: 10,
   LEASE_CHECKPOINT: 11,
+  AUTH_ENABLE: 1000,
+  AUTH_DISABLE: 1011,
+  AUTHENTICATE: 1012,
+  AUTH_STATUS: 1013,
+  AUTH_USER_ADD: 1100,
+  AUTH_USER_DELETE: 1101,
+  AUTH_USER_GET: 1102,
+  AUTH_USER_CHANGE_PASSWORD: 1103,
+  AUTH_USER_GRANT_ROLE: 1104,
+  AUTH_USER_REVOKE_ROLE: 1105,
+  AUTH_USER_LIST: 1106,
+  AUTH_ROLE_LIST: 1107,
+  AUTH_ROLE_ADD: 1200,
+  AUTH_ROLE_DELETE: 1201,
+  AUTH_ROLE_GET: 1202,
+  AUTH_ROLE_GRANT_PERMISSION: 1203,
+  AUTH_ROLE_REVOKE_PERMISSION: 1204,
   CLUSTER_VERSION_SET: 1300,
   CLUSTER_MEMBER_ATTR_SET: 1301,
   DOWNGRADE_INFO_SET: 1302,
+  /** For tests of etcd's own version detection; it does nothing. */
+  DOWNGRADE_VERSION_TEST: 9900,
 } as const;
 
 const FIELD_ID = 1;
 const FIELD_HEADER = 100;
+const FIELD_USERNAME = 2;
+const FIELD_AUTH_REVISION = 3;
 const TWO_48 = 2 ** 48;
 
 /**
@@ -46,6 +70,10 @@ export interface RaftRequest {
   body: Uint8Array;
   member: number;
   sequence: number;
+  /** Who asked for it: empty unless access control was enabled. */
+  username: string;
+  /** The auth revision at which the user's permissions were looked at before it was proposed. */
+  authRevision: number;
 }
 
 /** Encodes one entry. Only the id of the header is written: user and auth revision come with access control. */
@@ -64,13 +92,14 @@ export function encodeRaftRequest(operation: number, body: Uint8Array, id: Reque
   return bytes;
 }
 
-/** Decodes one entry. Throws WireError when it is not an InternalRaftRequest. */
+/** Decodes one entry. Throws WireError when it is not an InternalRaftRequest, nor what was one before there were any. */
 export function decodeRaftRequest(bytes: Uint8Array): RaftRequest {
   const reader = new WireReader(bytes);
-  const request: RaftRequest = { operation: 0, body: bytes, member: 0, sequence: 0 };
+  const request: RaftRequest = { operation: 0, body: bytes, member: 0, sequence: 0, username: "", authRevision: 0 };
   for (let tag = reader.nextTag(); tag !== 0; tag = reader.nextTag()) {
     const field = tag >>> 3;
     if (field === FIELD_HEADER) readHeader(reader, request);
+    else if (isBareV2Request(request.operation, field)) return { ...request, body: bytes };
     else if ((tag & 7) === WIRE_BYTES) {
       request.operation = field;
       request.body = reader.view();
@@ -106,6 +135,23 @@ function readHeader(outer: WireReader, request: RaftRequest): void {
     request.sequence = low;
     request.member = high % 65536;
   }
+  if (position < end) readRequester(new WireReader(bytes, position, end), request);
+}
+
+function readRequester(reader: WireReader, request: RaftRequest): void {
+  for (let tag = reader.nextTag(); tag !== 0; tag = reader.nextTag()) {
+    if (tag === wireTag(FIELD_USERNAME, WIRE_BYTES)) request.username = utf8Text(reader.view());
+    else if (tag === wireTag(FIELD_AUTH_REVISION, 0)) request.authRevision = reader.uint64();
+    else reader.skip(tag);
+  }
+}
+
+/**
+ * Until 3.5 etcd puts a v2 request into an entry of its own, without anything around it. Its method (2) is always followed
+ * by its path (3), and no entry has two operations.
+ */
+function isBareV2Request(operation: number, field: number): boolean {
+  return operation === RaftOperation.V2 && field === RaftOperation.RANGE;
 }
 
 function requestIdSize(id: RequestId): number {

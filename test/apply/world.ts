@@ -8,6 +8,7 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import { Applier, type ApplyError, type Outcome } from "../../src/apply/mod.ts";
+import type { Requester } from "../../src/auth/mod.ts";
 import { concatBytes, utf8, utf8Text } from "../../src/base/bytes.ts";
 import {
   CompactionRequestSchema,
@@ -47,6 +48,8 @@ export class World {
   readonly applier: Applier;
   /** Whether somebody waits for the responses. */
   isWaitedFor = true;
+  /** On whose behalf they are. */
+  requester: Requester = { username: "", authRevision: 0 };
 
   constructor(quotaBackendBytes = 0) {
     this.keyspace = new Keyspace({ electionTimeoutMs: 1000, revokeRetryMs: 7000, hashSeed: 1, quotaBackendBytes });
@@ -116,7 +119,8 @@ export class World {
     responseSchema: Response,
   ): Applied<MessageShape<Response>> {
     const body = toBinary(requestSchema, create(requestSchema, request));
-    const context = { nowMs: 0, isWaitedFor: this.isWaitedFor, isReplay: false };
+    const { isWaitedFor, requester } = this;
+    const context = { nowMs: 0, isWaitedFor, isReplay: false, requester };
     const result = this.applier.apply(operation, body, context);
     let stepCount = 1;
     let outcome: Outcome;

@@ -44,8 +44,8 @@ function isWithin(point: string, key: string, rangeEnd: string): boolean {
   return point >= key && (rangeEnd === "\0" || point < rangeEnd);
 }
 
-const user = fc.constantFrom("root", "ann", "\u{1f600}", "\uffee", "");
-const role = fc.constantFrom("root", "one", "two", "three");
+const user = fc.constantFrom<string[]>("root", "ann", "\u{1f600}", "\uffee", "");
+const role = fc.constantFrom<string[]>("root", "one", "two", "three");
 const hash = fc.constantFrom("", btoa("hash"), btoa("other hash"), "not base64!");
 const key = fc.constantFrom(...LETTERS);
 const rangeEnd = fc.constantFrom("", "\0", ...LETTERS);

@@ -262,8 +262,8 @@ test("a promotion starts every lease again, with the extension", () => {
 test("a promotion goes on from what the last checkpoint left", () => {
   const leases = lessor();
   leases.grant(1n, 1000, 0);
-  expect(leases.checkpoint(1n, 100, 0)).toBe(true);
-  expect(leases.checkpoint(9n, 100, 0)).toBe(false);
+  expect(leases.checkpoint(1n, 100, true, 0)).toBe(true);
+  expect(leases.checkpoint(9n, 100, true, 0)).toBe(false);
   leases.promote(0, 0);
   expect(leases.timeToLive(1n, 0)!.ttl).toBe(100);
 });
@@ -310,7 +310,7 @@ test("a long lease is checkpointed after the interval, and again after it was ap
   expect(leases.dueCheckpoints(299_999)).toEqual([]);
   expect(leases.dueCheckpoints(300_000)).toEqual([{ id: 1n, remainingTtl: 700 }]);
   expect(leases.dueCheckpoints(700_000)).toEqual([]);
-  leases.checkpoint(1n, 700, 300_500);
+  leases.checkpoint(1n, 700, true, 300_500);
   expect(leases.dueCheckpoints(600_499)).toEqual([]);
   expect(leases.dueCheckpoints(600_500)).toEqual([{ id: 1n, remainingTtl: 400 }]);
 });
@@ -318,9 +318,9 @@ test("a long lease is checkpointed after the interval, and again after it was ap
 test("a checkpointed lease is renewed only after the checkpoint was taken back", () => {
   const leases = primary({ checkpointIntervalMs: 300_000 });
   leases.grant(1n, 1000, 0);
-  leases.checkpoint(1n, 700, 300_000);
+  leases.checkpoint(1n, 700, true, 300_000);
   expect(leases.renew(1n, 300_001)).toEqual({ kind: "checkpointed" });
-  leases.checkpoint(1n, 0, 300_002);
+  leases.checkpoint(1n, 0, true, 300_002);
   expect(leases.renew(1n, 300_003)).toEqual({ kind: "renewed", ttl: 1000 });
   expect(leases.timeToLive(1n, 300_003)!.ttl).toBe(1000);
 });
@@ -339,7 +339,7 @@ test("leases come back from their records, without keys and demoted", () => {
   const before = primary();
   before.grant(1n, 10, 0);
   before.grant(-2n, 1000, 0);
-  before.checkpoint(-2n, 77, 0);
+  before.checkpoint(-2n, 77, true, 0);
   before.attach(1n, utf8("k"));
   const records = [...before.records()];
   expect(records).toMatchObject([{ id: 1n, ttl: 10, remainingTtl: 0 }, { id: -2n, ttl: 1000, remainingTtl: 77 }]);

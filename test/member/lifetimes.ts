@@ -90,7 +90,12 @@ class Reference {
   readonly #applier = new Applier(this.keyspace, new Membership());
 
   apply(operation: number, body: Uint8Array): Outcome {
-    const result = this.#applier.apply(operation, body, { nowMs: 0, isWaitedFor: false, isReplay: true });
+    const result = this.#applier.apply(operation, body, {
+      nowMs: 0,
+      isWaitedFor: false,
+      isReplay: true,
+      requester: { username: "", authRevision: 0 },
+    });
     let outcome: Outcome;
     if ("next" in result) {
       let step = result.next();

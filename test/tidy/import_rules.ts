@@ -31,7 +31,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   auth: { imports: ["base"] },
   membership: { imports: ["base"] },
   watch: { imports: ["base", "mvcc"] },
-  keyspace: { imports: ["base", "mvcc", "lease", "watch"] },
+  keyspace: { imports: ["base", "mvcc", "lease", "auth", "watch"] },
   apply: { imports: ["base", "gen", "wire", ...CORE], packages: PROTOBUF },
 
   storage: { imports: ["base", "io", "gen", "wire", "raft"], packages: PROTOBUF },

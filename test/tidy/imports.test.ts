@@ -45,7 +45,7 @@ test("an import from above or beside is an offence, with its place and text", ()
     ["io/a.ts", "./system/mod.ts"],
     ["raft/a.ts", "../io/log.ts"],
     ["watch/a.ts", "../lease/mod.ts"],
-    ["keyspace/a.ts", "../auth/mod.ts"],
+    ["keyspace/a.ts", "../membership/mod.ts"],
     ["apply/a.ts", "../io/disk.ts"],
     ["storage/wal/a.ts", "../../mvcc/mod.ts"],
     ["member/a.ts", "../api/mod.ts"],
