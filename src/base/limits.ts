@@ -307,3 +307,23 @@ export const BOLT_WRITE_SIZE = 1 << 20;
 /** Rows looked at, and bytes of them copied, in one step of writing a file. */
 export const BOLT_STEP_ROWS_MAX = 4096;
 export const BOLT_STEP_SIZE = 256 * 1024;
+
+// member: checkpoints
+
+/**
+ * A checkpoint is made when `--snapshot-count` entries have been applied since the last one, and the log has grown by so
+ * many bytes or so much time has passed ...
+ */
+export const CHECKPOINT_LOG_SIZE = 16 << 20;
+export const CHECKPOINT_INTERVAL_MS = 30_000;
+/** ... and whatever the number of entries, when the log has grown by so many bytes: a restart replays no more. */
+export const CHECKPOINT_LOG_SIZE_MAX = 128 << 20;
+/** The database is written anew when it is this many times as large as it would be then ... */
+export const CHECKPOINT_FILE_GROWTH_MAX = 2;
+/** ... and some bytes larger: small files are not worth the trouble. */
+export const CHECKPOINT_DEAD_SIZE_MIN = 1 << 20;
+/** Wait after a checkpoint that failed; it doubles with each further failure, up to the second figure. */
+export const CHECKPOINT_RETRY_MS = 1000;
+export const CHECKPOINT_RETRY_MS_MAX = 60_000;
+/** Milliseconds between two looks at files that may be purged (etcd's figure). */
+export const PURGE_INTERVAL_MS = 30_000;

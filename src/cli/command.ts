@@ -1,7 +1,8 @@
-import { readFileSync, writeSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { ETCD_VERSION, KEELSON_VERSION } from "../base/version.ts";
 import { type Config, ConfigError, makeConfig } from "./config.ts";
+import { print } from "./console.ts";
 import { findDefaultHost } from "./default_host.ts";
 import {
   ConflictError,
@@ -15,15 +16,11 @@ import {
 } from "./flags/mod.ts";
 import { openLog, type ProcessLogger } from "./log/mod.ts";
 import { serve } from "./serve.ts";
+import { findTool, runTool, toolsHelp } from "./tools.ts";
 import { versionText } from "./version.ts";
 
-/** Programs and commands of etcd's that are not in here yet, and what does their work meanwhile. */
-const MISSING_COMMANDS: Readonly<Record<string, string>> = {
-  etcdctl: `etcd's own etcdctl ${ETCD_VERSION} works with Keelson`,
-  etcdutl: `etcd's own etcdutl ${ETCD_VERSION} works on Keelson's files`,
-  gateway: "etcd's own works with Keelson",
-  "grpc-proxy": "etcd's own works with Keelson",
-};
+/** Commands of etcd's that are not in here yet. */
+const MISSING_COMMANDS: readonly string[] = ["gateway", "grpc-proxy"];
 
 /**
  * Runs the command and returns the exit code of the process.
@@ -32,16 +29,22 @@ const MISSING_COMMANDS: Readonly<Record<string, string>> = {
  */
 export async function run(argv: readonly string[], environment: Environment): Promise<number> {
   const [program, ...args] = argv;
-  for (const name of [basename(program), args[0] ?? ""]) {
-    if (!Object.hasOwn(MISSING_COMMANDS, name)) continue;
-    print(2, `${name} is not part of Keelson ${KEELSON_VERSION} yet: ${MISSING_COMMANDS[name]}.\n`);
+  const name = basename(program);
+  const tool = findTool(name, args, environment);
+  if (tool !== undefined) return await runTool(tool, args);
+  for (const missing of [name, args[0] ?? ""]) {
+    if (!MISSING_COMMANDS.includes(missing)) continue;
+    print(
+      2,
+      `${missing} is not part of Keelson ${KEELSON_VERSION} yet: etcd's own ${ETCD_VERSION} works with Keelson.\n`,
+    );
     return 1;
   }
 
   const settings = new Settings();
   const parsed = parseArguments(args, settings);
   if (parsed.kind === "help") {
-    print(1, helpText());
+    print(1, helpText(toolsHelp()));
     return 0;
   }
   if (parsed.kind === "error") {
@@ -164,15 +167,5 @@ function warnOfSettings({ settings, config, log }: Start): void {
       "UNSAFE: fsync is off (--unsafe-no-fsync). A crash of this machine loses acknowledged data and may leave a log " +
         "that cannot be read.",
     );
-  }
-}
-
-/** Written at once: the process may end right after. */
-function print(descriptor: 1 | 2, text: string): void {
-  try {
-    writeSync(descriptor, text);
-  } catch (error) {
-    // Whoever reads has gone (`keelson --help | head`): nothing is left to say, and to whom.
-    if ((error as NodeJS.ErrnoException).code !== "EPIPE") throw error;
   }
 }

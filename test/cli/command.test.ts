@@ -48,9 +48,18 @@ test("a flag and a variable for one setting end it", () => {
 });
 
 test("programs and commands that are not in here are refused by name", () => {
-  expect(command([], { program: "/usr/bin/etcdctl" })).toMatchObject({
+  expect(command(["get", "foo", "--prefix"], { program: "/usr/bin/etcdctl" })).toMatchObject({
     code: 1,
-    lines: [expect.stringContaining("etcdctl")],
+    lines: [expect.stringContaining("etcdctl get is not part of Keelson")],
   });
   expect(command(["grpc-proxy", "start"])).toMatchObject({ code: 1, lines: [expect.stringContaining("grpc-proxy")] });
+});
+
+test("the name it is called by decides which program it is", () => {
+  expect(command(["version"], { program: "/usr/bin/etcdctl" }).out).toBe("etcdctl version: 3.7.1\nAPI version: 3.7\n");
+  expect(command(["version"], { program: "etcdutl" }).out).toBe("etcdutl version: 3.7.1\nAPI version: 3.7\n");
+  expect(command(["hashkv", "no-such-file"])).toMatchObject({
+    code: 1,
+    lines: ["Error: stat no-such-file: no such file or directory"],
+  });
 });

@@ -2,11 +2,15 @@
 
 import { type Flag, FLAGS } from "./table.ts";
 
-const INTRODUCTION = `Usage:
+const USAGE = `Usage:
 
   keelson [flags]         Run a member. Without flags: one durable member on this machine alone.
   keelson --version       Print the version.
   keelson --help          Print this.
+`;
+
+const NOTES = `
+Called by the name etcdctl or etcdutl (a link will do), it is that program. Every command explains itself with --help.
 
 Flags are etcd's: -name and --name are the same, a value follows as --name=value or --name value. Every flag is also a
 variable of the environment (--data-dir is ETCD_DATA_DIR); giving both is an error. Flags marked * are not built yet:
@@ -16,8 +20,9 @@ with any value but the default, Keelson refuses to start.
 /** Columns of the flag and its default; longer ones push their text to the next line. */
 const FLAG_WIDTH = 52;
 
-export function helpText(): string {
-  let text = INTRODUCTION;
+/** `commands`: a line for each command beside the server. */
+export function helpText(commands: string): string {
+  let text = USAGE + commands + NOTES;
   let group = "";
   for (const flag of FLAGS) {
     if (flag.group === "") continue;

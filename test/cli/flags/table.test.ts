@@ -44,7 +44,7 @@ test("a gate switched by its group does not ask for the default", () => {
 });
 
 test("help names every flag once, under its group, and fits a wide terminal", () => {
-  const text = helpText();
+  const text = helpText("");
   for (const flag of FLAGS) {
     const mentions = text.split("\n").filter((line) => new RegExp(`^  [ *] --${flag.name} `).test(line));
     expect(mentions).toHaveLength(flag.kind === "ignored" ? 0 : 1);
