@@ -37,18 +37,25 @@ export class Context {
     return this.#nextPort++;
   }
 
+  /** A server that is stopped after the test, and whose log is shown if it fails. */
+  adopt(server: Server): Server {
+    this.#servers.push(server);
+    return server;
+  }
+
   /** Starts the server under test, or etcd. */
   async start(kind: ServerKind, flags: string[] = []): Promise<Server> {
-    const server = new Server({
-      kind,
-      command: kind === "etcd" ? etcdCommand() : this.settings.subject,
-      directory: this.directory,
-      clientPort: this.takePort(),
-      peerPort: this.takePort(),
-      advertisedPort: this.settings.port + 90,
-      flags,
-    });
-    this.#servers.push(server);
+    const server = this.adopt(
+      new Server({
+        kind,
+        command: kind === "etcd" ? etcdCommand() : this.settings.subject,
+        directory: this.directory,
+        clientPort: this.takePort(),
+        peerPort: this.takePort(),
+        advertisedPort: this.settings.port + 90,
+        flags,
+      }),
+    );
     await server.start();
     return server;
   }

@@ -19,7 +19,9 @@ import { h2spec } from "./cases/h2spec.ts";
 import { nodeClient } from "./cases/node_client.ts";
 import { pythonGateway, pythonGrpc } from "./cases/python.ts";
 import { raft } from "./cases/raft.ts";
+import { space } from "./cases/space.ts";
 import { transport } from "./cases/transport.ts";
+import { swap } from "./cases/swap.ts";
 import { wal } from "./cases/wal.ts";
 
 const CASES: Case[] = [
@@ -33,6 +35,8 @@ const CASES: Case[] = [
   transport,
   h2spec,
   wal,
+  space,
+  swap,
   raft,
   differential,
 ];

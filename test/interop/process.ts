@@ -88,6 +88,8 @@ export interface ServerOptions {
    * equal too. Default: the server's own address.
    */
   readonly advertisedPort?: number;
+  /** One that another server has worked on. Default: one of its own below `directory`. */
+  readonly dataDirectory?: string;
 }
 
 /** One server process with its data directory and log. */
@@ -107,7 +109,7 @@ export class Server {
     this.kind = options.kind;
     this.endpoint = `127.0.0.1:${options.clientPort}`;
     this.url = `http://${this.endpoint}`;
-    this.dataDirectory = join(options.directory, `${name}.etcd`);
+    this.dataDirectory = options.dataDirectory ?? join(options.directory, `${name}.etcd`);
     this.logPath = join(options.directory, `${name}.log`);
     this.#words = [
       ...options.command.split(/\s+/),

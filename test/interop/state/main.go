@@ -77,9 +77,13 @@ func (p *populator) run(ctx context.Context, operations int, auth bool) error {
 		}
 	}
 	if auth {
-		return p.users(ctx)
+		if err := p.users(ctx); err != nil {
+			return err
+		}
 	}
-	return nil
+	// The newest revision is then one whose event no compaction has removed.
+	_, err := p.client.Put(ctx, "last", p.value())
+	return err
 }
 
 func (p *populator) key() string {
