@@ -262,6 +262,12 @@ export const HTTP_WRITE_STALL_MS = 60_000;
 export const DESCRIPTORS_RESERVED_MIN = 150;
 export const DESCRIPTORS_RESERVED_FRACTION = 1 / 8;
 
+/** Maintenance.Snapshot: streams at once, each of which holds a file and two blocks; one more is answered RESOURCE_EXHAUSTED. */
+export const SNAPSHOT_STREAMS_MAX = 16;
+/** ... bytes read, hashed and queued in one turn; the next block follows when the client has taken enough of this one... */
+export const SNAPSHOT_BLOCK_SIZE = 256 * 1024;
+/** ... and milliseconds in which a client takes nothing of it; then the stream ends and the file is let go. */
+export const SNAPSHOT_STALL_MS = 5 * 60 * 1000;
 /** snapshot save: what the server may send before the tool has taken it; it waits for WINDOW_UPDATE. */
 export const SNAPSHOT_CLIENT_WINDOW_SIZE = 4 * 1024 * 1024;
 /** snapshot save: bytes written to the file at once, twice this is held; when both pieces are full, the stream waits. */

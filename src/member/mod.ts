@@ -10,7 +10,7 @@
  * 3. One append is in flight; whatever arrives meanwhile goes into the next one. A failed append ends the process.
  * 4. No turn lasts longer than a few milliseconds: entries, jobs and catch-up stop at their share of TURN_MS_MAX.
  *
- * Absent: peers, checkpoints.
+ * Absent: peers.
  *
  * Read: options, request_ids, proposals, jobs, loop, duties, space_alarm, space_monitor (prefix_survey),
  * auto_compaction, versions, leader_transfer, bootstrap, member.
@@ -21,6 +21,7 @@ export type { MemberError, Settle } from "./proposals.ts";
 export { type DowngradeError, type DowngradeSettle, shortVersion } from "./versions.ts";
 export type { TransferError, TransferSettle } from "./leader_transfer.ts";
 export type { Job, JobState } from "./jobs.ts";
+export type { DatabaseSnapshot, MemberDatabase } from "./database_snapshot.ts";
 export { Member } from "./member.ts";
 export { encodeAddMember } from "./bootstrap.ts";
 export { encodeV2Store } from "./v2_store.ts";
