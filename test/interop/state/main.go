@@ -270,6 +270,9 @@ func recordAuth(ctx context.Context, client *clientv3.Client) error {
 }
 
 func recordEvents(ctx context.Context, client *clientv3.Client, head int64) error {
+	if head == 1 {
+		return nil // Nothing was ever written.
+	}
 	from := int64(1)
 	for {
 		next, err := recordEventsFrom(ctx, client, from, head)
@@ -303,7 +306,7 @@ func recordEventsFrom(ctx context.Context, client *clientv3.Client, from, head i
 	for _, line := range lines {
 		fmt.Println(line)
 	}
-	return 0, nil
+	return 0, ctx.Err()
 }
 
 func printSorted(lines []string) {
