@@ -295,7 +295,7 @@ export class Tree implements BranchWriter {
   #finishWriting(): void {
     const isSame = !this.#cursor.next() && this.#writtenPages === this.pageCount &&
       this.#writtenRowsSize === this.#rowsSize;
-    assert(isSame, "the rows are the same in both passes");
+    assert(isSame, "the rows are those of the first pass");
   }
 
   /** The next row of the second pass. */

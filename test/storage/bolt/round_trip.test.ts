@@ -1,0 +1,144 @@
+import { describe, expect, test } from "bun:test";
+import { equalBytes, utf8 } from "../../../src/base/bytes.ts";
+import { BoltDatabase, BoltWriter, bucketOfRows } from "../../../src/storage/bolt/mod.ts";
+import { seeds } from "../../harness/seeds.ts";
+import { SimulatedRandom } from "../../harness/simulated_disk.ts";
+import {
+  bytesOf,
+  type Contents,
+  create,
+  difference,
+  newDisk,
+  opened,
+  openForWriting,
+  randomContents,
+  randomValue,
+  readAll,
+  sourceOf,
+  sourcesOf,
+  write,
+} from "./support.ts";
+
+describe("a file written whole", () => {
+  for (const seed of seeds([1, 2, 3, 4, 5, 6])) {
+    test(`holds what was written, whatever the sizes (seed ${seed})`, async () => {
+      const random = new SimulatedRandom(seed);
+      for (let round = 0; round < 4; round++) {
+        const contents = randomContents(random);
+        const disk = newDisk(seed);
+        const writer = BoltWriter.create(await openForWriting(disk), sourcesOf(contents));
+        const written = await write(writer);
+        const database = await BoltDatabase.open(await openForWriting(disk));
+        for (const state of [written, database]) expect(difference(contents, await readAll(state))).toBeUndefined();
+        expect(bytesOf(disk).length).toBe(writer.fileSize);
+        expect(database.checksums).toBe("verified");
+        expect(database.damage).toBeUndefined();
+        expect(database.livePages).toBe(writer.livePages);
+        expect(database.deadPages).toBe(0);
+        expect(await database.check()).toEqual([]);
+        await database.verifyAll();
+      }
+    });
+  }
+
+  test("finds each of its keys, and no other", async () => {
+    const random = new SimulatedRandom(5);
+    const contents: Contents = new Map();
+    for (const keySize of [2, 40, 5000]) {
+      const rows = new Map<string, { key: Uint8Array; value: Uint8Array }>();
+      for (let i = 0; i < 300; i++) {
+        const key = randomValue(random, keySize);
+        rows.set(key.toString(), { key, value: randomValue(random, random.below(400)) });
+      }
+      contents.set(`keys of ${keySize}`, [...rows.values()]);
+    }
+    const disk = newDisk(1);
+    const buckets = [...contents].map(([name, rows]) => bucketOfRows(utf8(name), rows));
+    const database = await write(BoltWriter.create(await openForWriting(disk), buckets));
+    for (const [name, rows] of contents) {
+      for (const { key, value } of rows) {
+        const found = await database.get(utf8(name), key);
+        expect(found !== undefined && equalBytes(found, value)).toBe(true);
+        const longer = new Uint8Array([...key, 0]);
+        expect(await database.get(utf8(name), longer)).toBeUndefined();
+      }
+      expect(await database.get(utf8(name), new Uint8Array([255, 255, 255]))).toBeUndefined();
+      expect(await database.get(utf8(name), new Uint8Array(1))).toBeUndefined();
+    }
+    expect(await database.get(utf8("absent"), utf8("key"))).toBeUndefined();
+  });
+
+  test("is as a snapshot a file of its own, without our checksums", async () => {
+    const random = new SimulatedRandom(9);
+    for (let round = 0; round < 4; round++) {
+      const contents = randomContents(random);
+      const database = await create(await openForWriting(newDisk(1)), contents);
+      const snapshot = database.snapshot();
+      expect(snapshot.size).toBe(database.size);
+      const bytes = new Uint8Array(snapshot.size);
+      for (let position = 0; position < snapshot.size;) {
+        const part = bytes.subarray(position, position + 1 + random.below(100_000));
+        expect(await snapshot.read(part, position)).toBe(part.length);
+        position += part.length;
+      }
+      expect(await snapshot.read(new Uint8Array(10), snapshot.size)).toBe(0);
+      expect(await snapshot.read(new Uint8Array(10), snapshot.size - 4)).toBe(4);
+      const copy = await opened(bytes);
+      expect(copy.checksums).toBe("absent");
+      expect(copy.txid).toBe(database.txid);
+      expect(await copy.check()).toEqual([]);
+      expect(difference(contents, await readAll(copy))).toBeUndefined();
+    }
+  });
+
+  test("takes few pages more than its rows need", async () => {
+    for (const valueSize of [0, 100, 320, 1000, 1500, 2100, 3000, 5000, 20_000]) {
+      const rows = Array.from({ length: 10_000 }, (_, i) => {
+        const key = new Uint8Array(17);
+        new DataView(key.buffer).setUint32(0, i);
+        return { key, value: new Uint8Array(valueSize) };
+      });
+      const writer = BoltWriter.create(await openForWriting(newDisk(1)), [sourceOf("key", rows)]);
+      while (!writer.plan());
+      // A leaf is filled to three quarters at the least; then there are the branches.
+      expect(writer.fileSize / (10_000 * (16 + 17 + valueSize))).toBeLessThan(1 / 0.75 + 0.02);
+    }
+  });
+});
+
+describe("what is asked of the rows", () => {
+  const row = (key: string, value = "") => ({ key: utf8(key), value: utf8(value) });
+
+  test("is that they are in order", async () => {
+    for (const rows of [[row("b"), row("a")], [row("a"), row("a")], [row("a", "x".repeat(70_000)), row("a")]]) {
+      const writer = BoltWriter.create(await openForWriting(newDisk(1)), [sourceOf("bucket", rows)]);
+      await expect(write(writer)).rejects.toThrow("in order");
+    }
+  });
+
+  test("is that both passes give the same", async () => {
+    const first = [row("a", "1"), row("b", "2")];
+    const others = [[row("a", "1")], [...first, row("c")], [row("a", "1"), row("b", "23")], [
+      row("a", "x".repeat(9000)),
+      row("b"),
+    ]];
+    for (const second of others) {
+      let passes = 0;
+      const source = { name: utf8("bucket"), open: () => sourceOf("", passes++ === 0 ? first : second).open() };
+      const writer = BoltWriter.create(await openForWriting(newDisk(1)), [source]);
+      await expect(write(writer)).rejects.toThrow("first pass");
+    }
+  });
+
+  test("is that keys are neither empty nor too long for bolt", async () => {
+    for (const key of [new Uint8Array(0), new Uint8Array(32769)]) {
+      const writer = BoltWriter.create(await openForWriting(newDisk(1)), [sourceOf("bucket", [{ key, value: key }])]);
+      await expect(write(writer)).rejects.toThrow("a key has 1 to 32768 bytes");
+    }
+  });
+
+  test("is that the buckets have different names", async () => {
+    const file = await openForWriting(newDisk(1));
+    expect(() => BoltWriter.create(file, [sourceOf("a", []), sourceOf("a", [])])).toThrow("names");
+  });
+});
