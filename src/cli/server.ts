@@ -4,7 +4,7 @@ import { serviceDescriptors, services } from "../api/mod.ts";
 import { WATCH_FRAGMENT_OVERHEAD } from "../base/limits.ts";
 import { ETCD_VERSION } from "../base/version.ts";
 import { ClientServer, type ServerStatus } from "../http/mod.ts";
-import { systemClock, systemCrypto, systemDisk, systemEntropy } from "../io/system/mod.ts";
+import { systemClock, systemCrypto, systemDisk, systemEntropy, systemNetwork } from "../io/system/mod.ts";
 import { AlarmType } from "../keyspace/mod.ts";
 import { Member } from "../member/mod.ts";
 import { Budget } from "../rpc/http2/mod.ts";
@@ -24,6 +24,7 @@ export async function startServer(config: Config, log: ProcessLogger, isNew: boo
   // Sockets first: a port in use is found before the data directory is touched.
   const connectionsMax = connectionsFor(descriptorLimit());
   const front = await ClientServer.open({
+    network: systemNetwork,
     urls: config.listenClientUrls,
     httpUrls: config.listenClientHttpUrls,
     connectionsMax,

@@ -11,14 +11,11 @@ export class ConnectionLimit {
     this.#onRefused = onRefused;
   }
 
-  /** False: it is one too many. Otherwise it counts until `release`. */
-  tryTake(): boolean {
-    if (this.#count >= this.max) {
-      this.#onRefused();
-      return false;
-    }
-    this.#count++;
-    return true;
+  /** Counts a connection until `release`. False: it is one too many and must be closed. */
+  take(): boolean {
+    if (++this.#count <= this.max) return true;
+    this.#onRefused();
+    return false;
   }
 
   release(): void {

@@ -1,15 +1,16 @@
 /**
- * HTTP/1.1 on sockets that were accepted and sniffed elsewhere: node:http parses, @hono/node-server adapts, and what node
+ * HTTP/1.1 on streams that were accepted and sniffed elsewhere: node:http parses, @hono/node-server adapts, and what node
  * leaves open is bounded here (time for a header block, idle connections, answers to what is not HTTP).
  */
 
 import type { Buffer } from "node:buffer";
 import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http";
-import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { getRequestListener } from "@hono/node-server";
 import { HTTP_HEADER_SIZE_MAX, HTTP_HEADER_TIMEOUT_MS, HTTP_WRITE_STALL_MS } from "../base/limits.ts";
+import type { ByteStream } from "../io/net.ts";
 import type { HttpApp, RequestInfo } from "./app.ts";
+import { StreamDuplex } from "./duplex.ts";
 import { serveWebSocket } from "./gateway/mod.ts";
 
 const SWEEP_MS = 5000;
@@ -32,7 +33,7 @@ interface Connection {
 export class Http1Server {
   readonly #server: Server;
   readonly #app: HttpApp;
-  readonly #connections = new Map<Duplex, Connection>();
+  readonly #connections = new Map<StreamDuplex, Connection>();
   readonly #sweep: ReturnType<typeof setInterval>;
   readonly #headerTimeoutMs: number;
   readonly #writeStallMs: number;
@@ -51,13 +52,13 @@ export class Http1Server {
     // A server that does not listen by itself would close each connection after its first answer.
     Object.defineProperty(server, "listening", { get: () => !this.#isStopping });
     server.on("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {
-      const { socket } = incoming;
+      const socket = socketOf(incoming);
       this.#busy(socket);
       if (this.#isStopping) outgoing.setHeader("connection", "close");
       outgoing.on("close", () => this.#idle(socket));
       void listener(incoming, outgoing);
     });
-    server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
+    server.on("upgrade", (incoming: IncomingMessage, socket: StreamDuplex, head: Buffer) => {
       this.#busy(socket);
       void this.#upgrade(incoming, socket, head, listener);
     });
@@ -70,20 +71,21 @@ export class Http1Server {
     this.#sweep.unref();
   }
 
-  /** Takes over a connection of which `head` was read. The socket must have no listener for its data left. */
-  serve(socket: Socket, head: Buffer): void {
+  /** Takes over a connection of which `head` was read. */
+  serve(stream: ByteStream, head: Uint8Array): void {
     if (this.#isStopping) {
-      socket.destroy();
+      stream.destroy();
       return;
     }
+    const socket = new StreamDuplex(stream, head);
     const nowMs = performance.now();
     this.#connections.set(socket, { waitsSinceMs: nowMs, written: 0, unsent: 0, stalledSinceMs: nowMs });
     socket.on("close", () => {
       this.#connections.delete(socket);
       if (this.#connections.size === 0) this.#whenEmpty?.();
     });
+    socket.on("error", () => {}); // "close" follows
     this.#server.emit("connection", socket);
-    socket.emit("data", head);
   }
 
   /** Serves what is in progress for at most `deadlineMs`, then drops it. */
@@ -104,24 +106,23 @@ export class Http1Server {
     for (const socket of this.#connections.keys()) socket.destroy();
   }
 
-  #busy(socket: Duplex): void {
+  #busy(socket: StreamDuplex): void {
     const connection = this.#connections.get(socket);
     if (connection !== undefined) connection.waitsSinceMs = undefined;
   }
 
-  #idle(socket: Duplex): void {
+  #idle(socket: StreamDuplex): void {
     const connection = this.#connections.get(socket);
     if (connection === undefined) return;
     connection.waitsSinceMs = performance.now();
     // What was asked before the stop has been answered.
-    if (this.#isStopping) (socket as Socket).destroySoon();
+    if (this.#isStopping) socket.destroySoon();
   }
 
   /** Drops connections that keep us waiting: for a request, or for the client to read. */
   #sweepConnections(): void {
     const nowMs = performance.now();
-    for (const [duplex, connection] of this.#connections) {
-      const socket = duplex as Socket;
+    for (const [socket, connection] of this.#connections) {
       const unsent = socket.writableLength;
       const written = socket.bytesWritten;
       if (unsent === 0 || unsent !== connection.unsent || written !== connection.written) {
@@ -137,7 +138,7 @@ export class Http1Server {
 
   async #upgrade(
     incoming: IncomingMessage,
-    socket: Duplex,
+    socket: StreamDuplex,
     head: Buffer,
     listener: (incoming: IncomingMessage, outgoing: ServerResponse) => unknown,
   ): Promise<void> {
@@ -146,7 +147,7 @@ export class Http1Server {
     if (!isWebSocket || !/^\/v3(?:beta)?\//.test(path)) {
       // Other upgrades (h2c, say) are not spoken here: the request is answered as if it had not asked.
       const outgoing = new ServerResponse(incoming);
-      outgoing.assignSocket(socket as Socket);
+      outgoing.assignSocket(incoming.socket);
       outgoing.shouldKeepAlive = false;
       outgoing.on("finish", () => socket.end());
       await listener(incoming, outgoing);
@@ -164,19 +165,18 @@ export class Http1Server {
   }
 }
 
+/** Every connection's socket is one of ours. */
+function socketOf(incoming: IncomingMessage): StreamDuplex {
+  return incoming.socket as Duplex as StreamDuplex;
+}
+
 function infoOf(incoming: IncomingMessage): RequestInfo {
-  const { remoteAddress, remotePort } = incoming.socket;
-  const isUnix = remoteAddress === undefined || remotePort === undefined;
   return {
-    peer: isUnix
-      ? "@"
-      : remoteAddress.includes(":")
-      ? `[${remoteAddress}]:${remotePort}`
-      : `${remoteAddress}:${remotePort}`,
+    peer: socketOf(incoming).peer,
     httpVersion: "1.1",
     rawPath: incoming.url ?? "/",
     host: incoming.headers.host ?? "",
-    isSecure: (incoming.socket as { encrypted?: boolean }).encrypted === true,
+    isSecure: false,
   };
 }
 

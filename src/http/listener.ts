@@ -1,10 +1,11 @@
 /** Listening sockets of the client port, and the sniffing that tells HTTP/2 from HTTP/1.1. */
 
-import { Buffer } from "node:buffer";
 import { rmSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
 import { assert } from "../base/assert.ts";
+import { concatBytes, EMPTY_BYTES } from "../base/bytes.ts";
 import { HTTP_EARLY_CONNECTIONS_MAX, HTTP_HEADER_TIMEOUT_MS } from "../base/limits.ts";
+import type { ByteStream, ByteStreamListener, Network, StreamAcceptor, StreamServer } from "../io/net.ts";
+import { CLIENT_PREFACE } from "../rpc/http2/mod.ts";
 import type { ConnectionLimit } from "./connection_limit.ts";
 
 /** Where to listen (a `MemberUrl` of cli/urls is one). */
@@ -21,10 +22,10 @@ export interface ListenUrl {
 /** What a listener lets in. */
 export type Traffic = "grpc+http" | "grpc" | "http";
 
-/** Takes over sniffed connections; `head` was read from them already. */
+/** Takes over sniffed connections; `head` was read from them already and is valid until these return. */
 export interface Acceptor {
-  http1(socket: Socket, head: Buffer): void;
-  http2(socket: Socket, head: Buffer): void;
+  http1(stream: ByteStream, head: Uint8Array): void;
+  http2(stream: ByteStream, head: Uint8Array): void;
 }
 
 /** A socket that could not be opened: one line that says which and why. */
@@ -50,61 +51,47 @@ const REASONS: Readonly<Record<string, string>> = {
   ENAMETOOLONG: "the socket path is too long",
 };
 
-/** As Go does: a name that has addresses of both kinds means the one of IPv4, and no name all of both. */
-function bindHost(host: string): string {
-  if (host === "") return "::";
-  return host === "localhost" ? "127.0.0.1" : host;
-}
+/** No name means all addresses of both kinds. */
+const ALL_ADDRESSES = "::";
+const HTTP_PORT = 80;
 
-/** RFC 9113, section 3.4 (frozen). */
-const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-
-export class Listener {
+export class Listener implements StreamAcceptor {
   readonly url: ListenUrl;
   readonly traffic: Traffic;
-  readonly #server: Server;
   readonly #limit: ConnectionLimit;
-  readonly #sniffing = new Set<Socket>();
+  readonly #sniffers = new Set<Sniffer>();
+  #server: StreamServer | undefined;
   #acceptor: Acceptor | undefined;
   /** Connections that came before `accept`. */
-  #early: Socket[] = [];
+  #early: ByteStream[] = [];
 
-  private constructor(url: ListenUrl, traffic: Traffic, server: Server, limit: ConnectionLimit) {
+  private constructor(url: ListenUrl, traffic: Traffic, limit: ConnectionLimit) {
     this.url = url;
     this.traffic = traffic;
-    this.#server = server;
     this.#limit = limit;
-    server.on("connection", (socket: Socket) => this.#take(socket));
   }
 
   /** Opens the socket, without serving it yet. Throws ListenError. */
-  static async open(url: ListenUrl, traffic: Traffic, limit: ConnectionLimit): Promise<Listener> {
+  static async open(url: ListenUrl, traffic: Traffic, limit: ConnectionLimit, network: Network): Promise<Listener> {
     assert(url.scheme === "http" || url.scheme === "unix", "no cleartext is served where TLS was asked for");
-    const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
-    const listener = new Listener(url, traffic, server, limit);
-    const isUnix = url.scheme === "unix";
+    const listener = new Listener(url, traffic, limit);
     // As etcd does: a socket that a process left behind would be in the way for ever.
-    if (isUnix) rmSync(url.path, { force: true });
-    await new Promise<void>((resolve, reject) => {
-      server.once(
-        "error",
-        (error: Error & { code?: string }) => reject(new ListenError(url, error.code ?? error.message)),
-      );
-      server.once("listening", resolve);
-      if (isUnix) server.listen(url.path);
-      else server.listen(url.port === "" ? 80 : Number(url.port), bindHost(url.host));
-    });
+    if (url.scheme === "unix") rmSync(url.path, { force: true });
+    const at = url.scheme === "unix"
+      ? { path: url.path }
+      : { host: url.host || ALL_ADDRESSES, port: url.port === "" ? HTTP_PORT : Number(url.port) };
+    try {
+      listener.#server = await network.listen(at, listener);
+    } catch (error) {
+      const { code, message } = error as Error & { code?: string };
+      throw new ListenError(url, code ?? message);
+    }
     return listener;
   }
 
   /** "127.0.0.1:2379", or the path of a Unix socket. */
   get address(): string {
-    const address = this.#server.address();
-    if (address === null) return "";
-    if (typeof address === "string") return address;
-    return address.address.includes(":")
-      ? `[${address.address}]:${address.port}`
-      : `${address.address}:${address.port}`;
+    return this.#server!.address;
   }
 
   /** Serves from now on, first those who came early. */
@@ -112,58 +99,88 @@ export class Listener {
     this.#acceptor = acceptor;
     const early = this.#early;
     this.#early = [];
-    for (const socket of early) {
-      if (!socket.destroyed) this.#sniff(socket, acceptor);
-    }
+    for (const stream of early) this.#sniff(stream, acceptor);
   }
 
   /** Takes no new connections; those handed over go on. */
   close(): void {
-    this.#server.close();
-    for (const socket of [...this.#early, ...this.#sniffing]) socket.destroy();
+    this.#server!.close();
+    for (const stream of this.#early) stream.destroy();
+    for (const sniffer of this.#sniffers) sniffer.stream.destroy();
   }
 
-  #take(socket: Socket): void {
-    socket.on("error", () => {}); // 'close' follows, and whoever serves the socket listens for that
-    if (!this.#limit.tryTake()) {
-      socket.destroy();
+  onStream(stream: ByteStream): void {
+    if (!this.#limit.take()) {
+      stream.destroy();
+    } else if (this.#acceptor !== undefined) {
+      this.#sniff(stream, this.#acceptor);
+    } else if (this.#early.length < HTTP_EARLY_CONNECTIONS_MAX) {
+      this.#early.push(stream);
+    } else {
+      stream.destroy();
+    }
+  }
+
+  onStreamClosed(): void {
+    this.#limit.release();
+  }
+
+  #sniff(stream: ByteStream, acceptor: Acceptor): void {
+    const sniffer = new Sniffer(stream, this.traffic, acceptor, () => this.#sniffers.delete(sniffer));
+    this.#sniffers.add(sniffer);
+    stream.listen(sniffer);
+  }
+}
+
+/** Looks at the first bytes of one connection and hands it over, or ends it where its protocol is not served. */
+class Sniffer implements ByteStreamListener {
+  readonly stream: ByteStream;
+  readonly #traffic: Traffic;
+  readonly #acceptor: Acceptor;
+  readonly #onDone: () => void;
+  readonly #timer: ReturnType<typeof setTimeout>;
+  #head: Uint8Array = EMPTY_BYTES;
+
+  constructor(stream: ByteStream, traffic: Traffic, acceptor: Acceptor, onDone: () => void) {
+    this.stream = stream;
+    this.#traffic = traffic;
+    this.#acceptor = acceptor;
+    this.#onDone = onDone;
+    this.#timer = setTimeout(() => stream.destroy(), HTTP_HEADER_TIMEOUT_MS);
+  }
+
+  onData(bytes: Uint8Array): void {
+    const head = this.#head.length === 0 ? bytes : concatBytes([this.#head, bytes]);
+    const isHttp2 = isPreface(head);
+    if (isHttp2 && head.length < CLIENT_PREFACE.length) {
+      this.#head = head.slice();
       return;
     }
-    socket.on("close", () => this.#limit.release());
-    if (this.#acceptor !== undefined) {
-      this.#sniff(socket, this.#acceptor);
-    } else if (this.#early.length < HTTP_EARLY_CONNECTIONS_MAX) {
-      this.#early.push(socket);
-    } else {
-      socket.destroy();
-    }
+    this.#done();
+    if (this.#traffic === (isHttp2 ? "http" : "grpc")) this.stream.destroy();
+    else if (isHttp2) this.#acceptor.http2(this.stream, head);
+    else this.#acceptor.http1(this.stream, head);
   }
 
-  #sniff(socket: Socket, acceptor: Acceptor): void {
-    let head: Buffer = Buffer.alloc(0);
-    const timer = setTimeout(() => socket.destroy(), HTTP_HEADER_TIMEOUT_MS);
-    const done = () => {
-      clearTimeout(timer);
-      this.#sniffing.delete(socket);
-      socket.off("data", onData);
-      socket.off("close", done);
-      socket.off("end", onEnd);
-    };
-    const onEnd = () => socket.destroy();
-    const onData = (bytes: Buffer) => {
-      head = head.length === 0 ? bytes : Buffer.concat([head, bytes]);
-      const size = Math.min(head.length, PREFACE.length);
-      const mayBeHttp2 = PREFACE.compare(head, 0, size, 0, size) === 0;
-      if (mayBeHttp2 && size < PREFACE.length) return;
-      done();
-      if (mayBeHttp2 ? this.traffic === "http" : this.traffic === "grpc") socket.destroy();
-      else if (mayBeHttp2) acceptor.http2(socket, head);
-      else acceptor.http1(socket, head);
-    };
-    this.#sniffing.add(socket);
-    socket.on("data", onData);
-    socket.on("close", done);
-    socket.on("end", onEnd);
-    socket.resume();
+  onEnd(): void {
+    this.stream.destroy();
   }
+
+  onDrain(): void {}
+
+  onClose(): void {
+    this.#done();
+  }
+
+  #done(): void {
+    clearTimeout(this.#timer);
+    this.#onDone();
+  }
+}
+
+/** Whether `head` is the beginning of HTTP/2's preface, or starts with it. */
+function isPreface(head: Uint8Array): boolean {
+  const size = Math.min(head.length, CLIENT_PREFACE.length);
+  for (let i = 0; i < size; i++) if (head[i] !== CLIENT_PREFACE[i]) return false;
+  return true;
 }

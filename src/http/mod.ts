@@ -12,7 +12,7 @@
  *
  * TLS is not here yet; its place is between `listener` (which would look at the first byte) and the two servers.
  *
- * Files, in reading order: `connection_limit`, `listener` (sockets, sniffing), `http1` (node:http), `exchange` (HTTP/2 exchanges as fetch
+ * Files, in reading order: `connection_limit`, `listener` (sockets, sniffing), `duplex` and `http1` (node:http), `exchange` (HTTP/2 exchanges as fetch
  * requests), `app` (Hono's routes), `access` (CORS, hosts), `health`, `answers`, `gateway/` (etcd's JSON), `server` (all of it).
  */
 

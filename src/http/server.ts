@@ -1,9 +1,10 @@
 /** The client port: listeners in front, native gRPC and the HTTP application behind. */
 
 import type { Clock } from "../io/clock.ts";
+import type { Network } from "../io/net.ts";
 import { Code, RpcError } from "../io/rpc.ts";
 import { GrpcRouter } from "../rpc/grpc/mod.ts";
-import { Budget, BudgetShare, Http2Server, type Http2ServerOptions, SocketStream } from "../rpc/http2/mod.ts";
+import { Budget, BudgetShare, Http2Server, type Http2ServerOptions } from "../rpc/http2/mod.ts";
 import { ConnectionLimit } from "./connection_limit.ts";
 import { createHttpApp, type HttpApp, type HttpAppOptions } from "./app.ts";
 import { serveExchange } from "./exchange.ts";
@@ -12,6 +13,7 @@ import { Listener, type ListenUrl, type Traffic } from "./listener.ts";
 
 /** Opens sockets early, so that a port in use is found before the data directory is touched. */
 export interface ClientUrls {
+  readonly network: Network;
   /** `--listen-client-urls` */
   readonly urls: readonly ListenUrl[];
   /** `--listen-client-http-urls`: where it is not empty, `urls` serve gRPC only. */
@@ -43,13 +45,13 @@ export class ClientServer {
 
   /** Opens every socket; connections wait until `start`. Throws ListenError, with nothing left open. */
   static async open(options: ClientUrls): Promise<ClientServer> {
-    const { urls, httpUrls } = options;
+    const { urls, httpUrls, network } = options;
     const limit = new ConnectionLimit(options.connectionsMax ?? Infinity, options.onConnectionRefused);
     const opened: Listener[] = [];
     try {
       const isSplit = httpUrls.length > 0;
-      for (const url of urls) opened.push(await Listener.open(url, isSplit ? "grpc" : "grpc+http", limit));
-      for (const url of httpUrls) opened.push(await Listener.open(url, "http", limit));
+      for (const url of urls) opened.push(await Listener.open(url, isSplit ? "grpc" : "grpc+http", limit, network));
+      for (const url of httpUrls) opened.push(await Listener.open(url, "http", limit, network));
       return new ClientServer(opened);
     } catch (error) {
       for (const listener of opened) listener.close();
@@ -83,8 +85,8 @@ export class ClientServer {
     this.#http2 = http2;
     for (const listener of this.#listeners) {
       listener.accept({
-        http1: (socket, head) => http1.serve(socket, head),
-        http2: (socket, head) => http2.serve(new SocketStream(socket), head),
+        http1: (stream, head) => http1.serve(stream, head),
+        http2: (stream, head) => http2.serve(stream, head),
       });
     }
   }

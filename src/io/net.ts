@@ -1,6 +1,7 @@
 /**
- * The network as the engine and the services above it see it: ordered byte streams, and HTTP exchanges (one request with
- * its response). Real streams are adapted from sockets in `rpc/http2/socket`; tests and the simulation make their own.
+ * The network as the engine and the services above it see it: ordered byte streams, the listening sockets they come from,
+ * and HTTP exchanges (one request with its response). The real ones are in `io/system`; tests and the simulation make
+ * their own.
  */
 
 /** What happens on a byte stream. Calls come one at a time, never from inside a call to the stream itself. */
@@ -19,7 +20,10 @@ export interface ByteStreamListener {
 export interface ByteStream {
   /** "127.0.0.1:41234", "[::1]:41234", or "@" for a peer on a Unix socket. */
   readonly remoteAddress: string;
-  /** Sets the one listener. Nothing is delivered before, and what arrived meanwhile is delivered after. */
+  /**
+   * Sets the one listener. Nothing is delivered before, and what arrived meanwhile is delivered after. Called again, it
+   * hands the stream over to another listener, also from inside a call to the first.
+   */
   listen(listener: ByteStreamListener): void;
   /**
    * Hands over bytes. True: they were taken and the caller may reuse the buffer. False: the stream holds on to the
@@ -33,6 +37,30 @@ export interface ByteStream {
   /** Stops and restarts `onData`. */
   pause(): void;
   resume(): void;
+}
+
+/** Where a server listens. `host` is a name or an address; port 0 lets the system choose. */
+export type ListenAddress = { readonly host: string; readonly port: number } | { readonly path: string };
+
+/** Whom a listening socket serves. */
+export interface StreamAcceptor {
+  /** A client is there: the stream is to be listened to, now or later, or destroyed. */
+  onStream(stream: ByteStream): void;
+  /** One of these streams is gone. */
+  onStreamClosed(): void;
+}
+
+/** A listening socket. */
+export interface StreamServer {
+  /** "127.0.0.1:2379", "[::]:2379", or the path of a Unix socket. */
+  readonly address: string;
+  /** Takes no more streams; those there are go on. A Unix socket is removed. */
+  close(): void;
+}
+
+export interface Network {
+  /** Rejects with an error that has the system's `code`: "EADDRINUSE", "ENOTFOUND". */
+  listen(at: ListenAddress, acceptor: StreamAcceptor): Promise<StreamServer>;
 }
 
 /** One header or trailer field: the name is lower case, the value has one UTF-16 unit per byte. */

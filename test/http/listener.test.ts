@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { ClientServer, ListenError } from "../../src/http/mod.ts";
 import { type Http1Patience, Http1Server } from "../../src/http/http1.ts";
 import type { Method } from "../../src/io/rpc.ts";
-import { createServer } from "node:net";
+import { systemNetwork } from "../../src/io/system/mod.ts";
 import { ask, RawConnection, startDoors, tcpUrl } from "./support.ts";
 
 /** HTTP/1.1 alone, on a port of its own. */
@@ -16,14 +16,15 @@ async function startHttp1(
   patience: Http1Patience,
 ): Promise<{ port: number; stop: () => Promise<void> }> {
   const http1 = new Http1Server({ fetch: (request) => Promise.resolve(answer(request)) }, patience);
-  const sockets = createServer((socket) => socket.once("data", (head) => http1.serve(socket, head as never)));
-  await new Promise<void>((resolve) => sockets.listen(0, "127.0.0.1", resolve));
-  const { port } = sockets.address() as { port: number };
+  const sockets = await systemNetwork.listen({ host: "127.0.0.1", port: 0 }, {
+    onStream: (stream) => http1.serve(stream, new Uint8Array(0)),
+    onStreamClosed: () => {},
+  });
   const stop = async () => {
     sockets.close();
     await http1.stop(0);
   };
-  return { port, stop };
+  return { port: Number(sockets.address.split(":")[1]), stop };
 }
 
 const GET = "GET /version HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -43,6 +44,7 @@ test("one connection serves many requests, also sent at once, with bodies of eit
 test("connections beyond the bound are closed as they come, until others have gone", async () => {
   let refused = 0;
   const opened = await ClientServer.open({
+    network: systemNetwork,
     urls: [tcpUrl(0)],
     httpUrls: [],
     connectionsMax: 2,
@@ -165,21 +167,22 @@ test("localhost is 127.0.0.1, and cleartext is not served where TLS was asked fo
   expect(doors.server.addresses[0].address).toStartWith("127.0.0.1:");
   await doors.stop();
   const secure = { ...tcpUrl(0), scheme: "https" as const };
-  await expect(ClientServer.open({ urls: [secure], httpUrls: [] })).rejects.toThrow("TLS");
+  await expect(ClientServer.open({ network: systemNetwork, urls: [secure], httpUrls: [] })).rejects.toThrow("TLS");
 });
 
 test("a socket that cannot be opened is one line with its reason, and leaves nothing open", async () => {
   const server = await startDoors([]);
-  const open = ClientServer.open({ urls: [tcpUrl(0), tcpUrl(server.port)], httpUrls: [] });
+  const open = ClientServer.open({ network: systemNetwork, urls: [tcpUrl(0), tcpUrl(server.port)], httpUrls: [] });
   const error = await open.then(() => undefined, (reason: unknown) => reason as ListenError);
   expect(error).toBeInstanceOf(ListenError);
   expect(error!.message).toStartWith(`cannot listen on http://127.0.0.1:${server.port}: address already in use`);
   expect(error!.message).not.toContain("\n");
-  await expect(ClientServer.open({ urls: [tcpUrl(0, "203.0.113.7")], httpUrls: [] })).rejects.toThrow(
-    "this machine has no such address",
-  );
+  await expect(ClientServer.open({ network: systemNetwork, urls: [tcpUrl(0, "203.0.113.7")], httpUrls: [] })).rejects
+    .toThrow(
+      "this machine has no such address",
+    );
   const missing = { ...tcpUrl(0), scheme: "unix" as const, text: "unix:///nowhere/x", path: "/nowhere/x" };
-  await expect(ClientServer.open({ urls: [missing], httpUrls: [] })).rejects.toThrow(
+  await expect(ClientServer.open({ network: systemNetwork, urls: [missing], httpUrls: [] })).rejects.toThrow(
     "cannot listen on unix:///nowhere/x",
   );
   await server.stop();
@@ -230,7 +233,7 @@ test("with HTTP addresses of their own, the others serve gRPC alone", async () =
 });
 
 test("nobody is served before the start, and then those who waited are", async () => {
-  const server = await ClientServer.open({ urls: [tcpUrl(0)], httpUrls: [] });
+  const server = await ClientServer.open({ network: systemNetwork, urls: [tcpUrl(0)], httpUrls: [] });
   const early = new RawConnection(Number(server.addresses[0].address.split(":")[1]));
   early.send(GET);
   await new Promise((resolve) => setTimeout(resolve, 50));

@@ -6,7 +6,7 @@ import { serviceDescriptors, services } from "../../src/api/mod.ts";
 import { ClientServer, type ClientServerOptions, type ListenUrl } from "../../src/http/mod.ts";
 import { silentLogger } from "../../src/io/log.ts";
 import type { Method } from "../../src/io/rpc.ts";
-import { systemClock, systemCrypto, systemEntropy } from "../../src/io/system/mod.ts";
+import { systemClock, systemCrypto, systemEntropy, systemNetwork } from "../../src/io/system/mod.ts";
 import { Member } from "../../src/member/mod.ts";
 import { Budget } from "../../src/rpc/http2/mod.ts";
 import { SimulatedDisk } from "../harness/simulated_disk.ts";
@@ -33,7 +33,7 @@ export async function startDoors(
   httpUrls: readonly ListenUrl[] = [],
   opened?: ClientServer,
 ): Promise<TestServer> {
-  const server = opened ?? await ClientServer.open({ urls, httpUrls });
+  const server = opened ?? await ClientServer.open({ network: systemNetwork, urls, httpUrls });
   const budget = options.budget ?? new Budget();
   server.start({
     methods,
@@ -78,6 +78,9 @@ export async function startServer(options: Partial<ClientServerOptions> = {}): P
     tickMs: 100,
     electionTicks: 10,
     snapshotCatchUpEntries: 5000,
+    snapshotCount: 10_000,
+    walsMax: 5,
+    snapshotsMax: 5,
     requestSizeMax: REQUEST_SIZE_MAX,
     compactionBatchLimit: 0,
     compactionSleepMs: 0,

@@ -1,7 +1,7 @@
 /**
  * The server side of HTTP/2 (RFC 9113) with HPACK (RFC 7541), on any ordered byte stream. It frames, checks, multiplexes
- * and bounds; what requests mean is the application's business. It knows nothing of gRPC, of etcd, of sockets (but for
- * the one adapter) or of HTTP/1.1, and there is no client side, no server push and no priorities.
+ * and bounds; what requests mean is the application's business. It knows nothing of gRPC, of etcd, of sockets or of
+ * HTTP/1.1, and there is no client side, no server push and no priorities.
  *
  * Invariants
  * 1. No input throws out of a connection: it ends in a stream error, a connection error with GOAWAY, or an answer.
@@ -13,7 +13,7 @@
  * 6. Bytes handed to a handler are valid until it returns; bytes handed to a stream are copied before the call returns.
  *
  * To read in this order: protocol, huffman, static_table, field, hpack, encoder; budget, credit, buffers; stream,
- * connection, server; exchange, socket.
+ * connection, server; exchange.
  */
 export { Budget, BudgetShare } from "./budget.ts";
 export { HeaderTemplate } from "./encoder.ts";
@@ -21,5 +21,4 @@ export { exchangeApplication } from "./exchange.ts";
 export { type FieldKind, fieldKind, type HeaderField, type HeaderList } from "./field.ts";
 export { CLIENT_PREFACE, ErrorCode } from "./protocol.ts";
 export { Http2Server, type Http2ServerOptions } from "./server.ts";
-export { SocketStream } from "./socket.ts";
 export { type AbortCause, type Application, Http2Stream, type StreamHandler } from "./stream.ts";

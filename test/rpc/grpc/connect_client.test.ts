@@ -3,14 +3,13 @@ import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Code as ConnectCode, ConnectError, createClient } from "@connectrpc/connect";
 import { compressionGzip, createGrpcTransport } from "@connectrpc/connect-node";
 import { afterEach, expect, test } from "bun:test";
-import * as net from "node:net";
 import { LeaseKeepAliveRequestSchema } from "../../../src/gen/etcdserverpb/lease_pb.ts";
 import { Lease } from "../../../src/gen/etcdserverpb/lease_pb.ts";
 import { Health, HealthCheckRequestSchema } from "../../../src/gen/grpc/health/v1/health_pb.ts";
 import { Code, type Method } from "../../../src/io/rpc.ts";
-import { systemClock } from "../../../src/io/system/mod.ts";
+import { systemClock, systemNetwork } from "../../../src/io/system/mod.ts";
 import { GrpcRouter } from "../../../src/rpc/grpc/mod.ts";
-import { Http2Server, SocketStream } from "../../../src/rpc/http2/mod.ts";
+import { Http2Server } from "../../../src/rpc/http2/mod.ts";
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {
@@ -57,12 +56,14 @@ const methods: Method[] = [
   },
 ];
 
-async function listen(port: number, compresses = false) {
+async function listen(compresses = false) {
   const server = new Http2Server({ application: new GrpcRouter(methods, { clock: systemClock }), clock: systemClock });
-  const listener = net.createServer((socket) => server.serve(new SocketStream(socket)));
-  await new Promise<void>((resolve) => listener.listen(port, "127.0.0.1", resolve));
+  const listener = await systemNetwork.listen({ host: "127.0.0.1", port: 0 }, {
+    onStream: (stream) => server.serve(stream),
+    onStreamClosed: () => {},
+  });
   const transport = createGrpcTransport({
-    baseUrl: `http://127.0.0.1:${port}`,
+    baseUrl: `http://${listener.address}`,
     ...compresses ? { sendCompression: compressionGzip, compressMinBytes: 1 } : {},
   });
   cleanups.push(() => {
@@ -88,7 +89,7 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 test("unary calls are answered, many at once", async () => {
-  const { server, health } = await listen(21020);
+  const { server, health } = await listen();
   const answers = await Promise.all(Array.from({ length: 300 }, () => health.check({})));
   expect(answers.every((answer) => answer.status === 1)).toBe(true);
   expect(await failure(health.check({ service: "x".repeat(100_000) }))).toEqual([
@@ -103,13 +104,13 @@ test("unary calls are answered, many at once", async () => {
 });
 
 test("compressed calls are answered", async () => {
-  const { health } = await listen(21021, true);
+  const { health } = await listen(true);
   expect((await health.check({})).status).toBe(1);
   expect((await failure(health.check({ service: "x".repeat(100_000) })))[1]).toStartWith("no service of 100000");
 });
 
 test("a deadline ends a call at both ends, and so does the client's abort", async () => {
-  const { server, health } = await listen(21022);
+  const { server, health } = await listen();
   cancelled.length = 0;
   const [code] = await failure(health.check({ service: "slow" }, { timeoutMs: 100 }));
   expect(code).toBe(ConnectCode.DeadlineExceeded);
@@ -124,7 +125,7 @@ test("a deadline ends a call at both ends, and so does the client's abort", asyn
 });
 
 test("a server stream delivers as it goes, until the client leaves", async () => {
-  const { server, health } = await listen(21023);
+  const { server, health } = await listen();
   cancelled.length = 0;
   const statuses: number[] = [];
   const abort = new AbortController();
@@ -141,7 +142,7 @@ test("a server stream delivers as it goes, until the client leaves", async () =>
 });
 
 test("a bidirectional stream answers in turn", async () => {
-  const { lease } = await listen(21024);
+  const { lease } = await listen();
   async function* requests() {
     for (let id = 1n; id <= 100n; id++) {
       yield { ID: id };
