@@ -75,6 +75,9 @@ const ConfigSchema = v.strictObject({
   heartbeatIntervalMs: amount("heartbeat-interval"),
   electionTimeoutMs: amount("election-timeout"),
   snapshotCatchupEntries: amount("snapshot-catchup-entries"),
+  snapshotCount: amount("snapshot-count"),
+  maxWals: amount("max-wals"),
+  maxSnapshots: amount("max-snapshots"),
   /** Pause between watch progress notifications. */
   watchProgressNotifyIntervalMs: amount("watch-progress-notify-interval"),
   /** Revisions dropped in one step of a compaction, and the pause between steps. */
@@ -207,6 +210,9 @@ export function makeConfig(settings: Settings, defaultHost?: string): Config {
     heartbeatIntervalMs: settings.number("heartbeat-interval"),
     electionTimeoutMs: settings.number("election-timeout"),
     snapshotCatchupEntries: settings.number("snapshot-catchup-entries"),
+    snapshotCount: settings.number("snapshot-count"),
+    maxWals: settings.number("max-wals"),
+    maxSnapshots: settings.number("max-snapshots"),
     watchProgressNotifyIntervalMs: settings.number("watch-progress-notify-interval") || 600_000,
     compactionBatchLimit: settings.number("compaction-batch-limit") || 1000,
     compactionSleepIntervalMs: settings.number("compaction-sleep-interval") || 10,

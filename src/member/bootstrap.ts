@@ -28,9 +28,13 @@ import {
   Raft,
   RaftLog,
 } from "../raft/mod.ts";
-import { DataDirectory } from "../storage/data_directory.ts";
-import { Wal, type WalMetadata } from "../storage/wal/mod.ts";
+import type { Keyspace } from "../keyspace/mod.ts";
+import type { CompactionJob } from "../mvcc/mod.ts";
+import { DataDirectory, DataDirectoryError } from "../storage/data_directory.ts";
+import { findSnapshot, Wal, type WalMetadata, type WalSnapshot } from "../storage/wal/mod.ts";
 import { decodeRaftRequest } from "../wire/mod.ts";
+import type { CheckpointState } from "./checkpointer.ts";
+import { createDatabase, loadDatabase } from "./database_start.ts";
 import type { MemberOptions } from "./options.ts";
 
 export interface Bootstrapped {
@@ -39,32 +43,49 @@ export interface Bootstrapped {
   readonly raft: Raft;
   readonly wal: Wal;
   readonly directory: DataDirectory;
+  /** What the database holds. */
+  readonly checkpoint: CheckpointState;
+  /** A compaction that was scheduled and is still to be carried out. */
+  readonly compaction: CompactionJob | undefined;
   /** Entries of the log that were executed again; 0 for a new member. */
   readonly replayedCount: number;
 }
 
-/** Opens the data directory and brings the state machine to the end of its log. */
-export async function bootstrap(
-  options: MemberOptions,
-  applier: Applier,
-  membership: Membership,
-): Promise<Bootstrapped> {
+/** The state to be filled. */
+export interface BootstrapTarget {
+  readonly applier: Applier;
+  readonly keyspace: Keyspace;
+  readonly membership: Membership;
+}
+
+/** What the data directory holds, and how far it brought the state. */
+interface Opened {
+  readonly directory: DataDirectory;
+  readonly checkpoint: CheckpointState;
+  readonly compaction: CompactionJob | undefined;
+}
+
+/** Opens the data directory and brings the state to the end of its log. */
+export async function bootstrap(options: MemberOptions, target: BootstrapTarget): Promise<Bootstrapped> {
   const directory = await DataDirectory.open(options.disk, {
     path: options.dataDirectory,
     walPath: options.walDirectory,
     log: options.log,
   });
   try {
-    return directory.hasWal
-      ? await restart(options, directory, applier, membership)
-      : await initialize(options, directory);
+    return directory.hasWal ? await restart(options, directory, target) : await initialize(options, directory, target);
   } catch (error) {
     await directory.close();
     throw error;
   }
 }
 
-async function initialize(options: MemberOptions, directory: DataDirectory): Promise<Bootstrapped> {
+async function initialize(
+  options: MemberOptions,
+  directory: DataDirectory,
+  target: BootstrapTarget,
+): Promise<Bootstrapped> {
+  const checkpoint = await createDatabase(options, directory, target);
   const sha1 = (data: Uint8Array) => options.crypto.sha1(data);
   const memberId = bootstrapMemberId(options.peerUrls, options.clusterToken, sha1);
   const clusterId = bootstrapClusterId([memberId], sha1);
@@ -75,13 +96,13 @@ async function initialize(options: MemberOptions, directory: DataDirectory): Pro
     clock: options.clock,
     log: options.log,
   });
-  return await beginCluster(options, directory, wal, { memberId, clusterId });
+  return await beginCluster(options, { directory, checkpoint, compaction: undefined }, wal, { memberId, clusterId });
 }
 
 /** Writes the entry that every log begins with: this member's own. It is committed by being durable. */
 async function beginCluster(
   options: MemberOptions,
-  directory: DataDirectory,
+  opened: Opened,
   wal: Wal,
   { memberId, clusterId }: WalMetadata,
 ): Promise<Bootstrapped> {
@@ -103,49 +124,76 @@ async function beginCluster(
     "local-member-id": idText(memberId),
     "cluster-id": idText(clusterId),
   });
-  return { memberId, clusterId, raft, wal, directory, replayedCount: 0 };
+  return { ...opened, memberId, clusterId, raft, wal, replayedCount: 0 };
 }
 
 async function restart(
   options: MemberOptions,
   directory: DataDirectory,
-  applier: Applier,
-  membership: Membership,
+  target: BootstrapTarget,
 ): Promise<Bootstrapped> {
-  const replay = new Replay(options, applier, membership);
-  const opened = await Wal.open(options.disk, {
+  const { disk, log, clock } = options;
+  const snapshot = await findSnapshot(disk, directory.walPath) ?? NO_SNAPSHOT;
+  const { checkpoint, compaction } = await loadDatabase(options, directory, target, snapshot);
+  const replay = new Replay(options, target, snapshot, checkpoint.index);
+  const opened = await Wal.open(disk, {
     directory: directory.walPath,
     segmentSize: options.walSegmentSize,
-    from: { index: 0, term: 0 },
-    clock: options.clock,
-    log: options.log,
+    from: snapshot,
+    clock,
+    log,
   }, replay);
+  const { metadata, hardState, wal } = opened;
   // The process ended between creating the log and making its first entry durable: nothing was acknowledged yet.
-  if (opened.hardState.commit === 0) return await beginCluster(options, directory, opened.wal, opened.metadata);
-  const { memberId, clusterId } = opened.metadata;
+  if (hardState.commit === 0) {
+    return await beginCluster(options, { directory, checkpoint, compaction }, wal, metadata);
+  }
+  const { memberId, clusterId } = metadata;
   for (const entry of opened.tail) replay.log.append(entry);
-  const raft = makeRaft(options, memberId, replay.log, opened.hardState, replay.confState, opened.hardState.commit);
-  options.log.info("restarting local member", {
+  if (opened.lastIndex < checkpoint.index) {
+    await wal.close();
+    throw new DataDirectoryError(
+      `the log in ${directory.walPath} ends with entry ${opened.lastIndex}, but ${directory.database.path} holds the ` +
+        `state after entry ${checkpoint.index}: they do not belong together; restore both from the same backup`,
+    );
+  }
+  // The commit index in the log is a hint and may be behind; what is in the database was committed.
+  const commit = Math.max(hardState.commit, checkpoint.index);
+  const raft = makeRaft(options, memberId, replay.log, { ...hardState, commit }, replay.confState, commit);
+  log.info("restarting local member", {
     "cluster-id": idText(clusterId),
     "local-member-id": idText(memberId),
-    "commit-index": opened.hardState.commit,
+    "commit-index": commit,
   });
-  return { memberId, clusterId, raft, wal: opened.wal, directory, replayedCount: replay.count };
+  return { memberId, clusterId, raft, wal, directory, checkpoint, compaction, replayedCount: replay.count };
 }
+
+/** Where a log is read from that has no snapshot. */
+const NO_SNAPSHOT: WalSnapshot = { index: 0, term: 0, confState: undefined };
 
 /** Applies committed entries as the log hands them out, and keeps the last ones for followers. */
 class Replay {
-  readonly log = new RaftLog();
-  confState: ConfState = EMPTY_CONF_STATE;
+  readonly log: RaftLog;
+  confState: ConfState;
   count = 0;
   readonly #options: MemberOptions;
   readonly #applier: Applier;
   readonly #membership: Membership;
+  /** Entries up to here are part of the state already. */
+  readonly #appliedIndex: number;
 
-  constructor(options: MemberOptions, applier: Applier, membership: Membership) {
+  constructor(
+    options: MemberOptions,
+    { applier, membership }: BootstrapTarget,
+    snapshot: WalSnapshot,
+    appliedIndex: number,
+  ) {
+    this.log = new RaftLog(snapshot.index, snapshot.term);
+    this.confState = confStateOf(membership);
     this.#options = options;
     this.#applier = applier;
     this.#membership = membership;
+    this.#appliedIndex = appliedIndex;
   }
 
   /** The log's own identity is taken from what `Wal.open` returns. */
@@ -153,6 +201,7 @@ class Replay {
 
   entry(entry: Entry): void {
     this.log.append(entry);
+    if (entry.index <= this.#appliedIndex) return;
     this.count++;
     // The entry at hand is applied before the next one comes: as far as memory goes it is already.
     if (this.log.size > LOG_MEMORY_SIZE_MAX) this.log.compact(entry.index);
@@ -178,6 +227,16 @@ class Replay {
     // Nothing is pinned during a replay, so that a compaction never waits.
     if (compaction !== undefined) { while (compaction.step(JOB_STEP_BUDGET) !== "done"); }
   }
+}
+
+/** The configuration that a membership works under, as etcd derives it. */
+function confStateOf(membership: Membership): ConfState {
+  const members = membership.list();
+  return {
+    ...EMPTY_CONF_STATE,
+    voters: members.filter(({ isLearner }) => !isLearner).map(({ id }) => id),
+    learners: members.filter(({ isLearner }) => isLearner).map(({ id }) => id),
+  };
 }
 
 /** Brings a committed membership change into force, if it is still allowed; `change` is raft's part of it. */

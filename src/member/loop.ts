@@ -3,7 +3,7 @@ import { LOG_MEMORY_SIZE_MAX, TURN_MS_MAX } from "../base/limits.ts";
 import type { Clock } from "../io/clock.ts";
 import type { CompactionJob } from "../mvcc/mod.ts";
 import { type Entry, EntryType, type HardState, type Message, type Raft, type Ready } from "../raft/mod.ts";
-import type { Wal } from "../storage/wal/mod.ts";
+import type { Wal, WalSnapshot } from "../storage/wal/mod.ts";
 import { decodeRaftRequest, type RaftRequest } from "../wire/mod.ts";
 import { Jobs } from "./jobs.ts";
 import type { Proposals } from "./proposals.ts";
@@ -30,6 +30,8 @@ export interface LoopParts {
   readonly onApplied: (operation: number, body: Uint8Array, outcome: Outcome, durationMs: number) => void;
   /** An entry was answered that there is no space; calls back when its client may hear of it. */
   readonly onNoSpace: (done: () => void) => void;
+  /** Once a turn, when entries may have been applied. */
+  readonly onProgress: () => void;
   readonly onFatal: (reason: Error) => void;
 }
 
@@ -39,6 +41,13 @@ interface Append {
   hardState: HardState | undefined;
   mustSync: boolean;
   responses: Message[];
+}
+
+/** A snapshot that waits for its record in the log. */
+interface PendingRecord {
+  readonly snapshot: WalSnapshot;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
 }
 
 /** An entry that is applied step by step. */
@@ -62,6 +71,7 @@ export class Loop {
 
   #next: Append = newAppend();
   #isAppending = false;
+  #record: PendingRecord | undefined;
 
   #committed: Entry[] = [];
   #committedNext = 0;
@@ -106,6 +116,18 @@ export class Loop {
     else this.#whenApplied.push(callback);
   }
 
+  /**
+   * Records in the log that the state at an applied index is durable elsewhere, between two appends, and releases the
+   * segments that nobody needs any more. One at a time. Rejects if the log fails, which ends the loop too.
+   */
+  recordSnapshot(snapshot: WalSnapshot): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#isStopped) return reject(new Error("the member is being stopped"));
+      this.#record = { snapshot, resolve, reject };
+      this.wake();
+    });
+  }
+
   /** One unit of raft's time. */
   tick(): void {
     this.#parts.raft.tick();
@@ -116,6 +138,7 @@ export class Loop {
   /** Stops taking turns once the append in flight has finished. */
   stop(): Promise<void> {
     this.#isStopped = true;
+    this.#dropRecord(new Error("the member is being stopped"));
     if (!this.#isAppending) return Promise.resolve();
     return new Promise((resolve) => this.#idle = resolve);
   }
@@ -187,15 +210,48 @@ export class Loop {
   }
 
   #startAppend(): void {
+    if (this.#isAppending) return;
+    if (this.#record !== undefined) return this.#saveRecord(this.#record);
     const append = this.#next;
     // A commit index alone is a hint and not worth a write: it goes with the next append.
-    if (this.#isAppending || (!append.mustSync && append.responses.length === 0)) return;
+    if (!append.mustSync && append.responses.length === 0) return;
     this.#next = newAppend();
     this.#isAppending = true;
     this.#parts.wal.append(append.hardState, append.entries, append.mustSync).then(
       () => this.#onAppended(append),
       (error) => this.#onAppendFailed(error as Error),
     );
+  }
+
+  /** A snapshot counts for a reader of the log once it is committed there, so the commit index goes before it. */
+  #saveRecord(record: PendingRecord): void {
+    const { raft, wal } = this.#parts;
+    this.#record = undefined;
+    this.#isAppending = true;
+    // No append is in flight, so that everything in the log is durable.
+    const hardState = { ...raft.hardState, commit: Math.min(raft.commitIndex, wal.lastIndex) };
+    const save = async (): Promise<void> => {
+      await wal.append(hardState, [], false);
+      await wal.saveSnapshot(record.snapshot);
+      await wal.releaseTo(record.snapshot.index);
+    };
+    save().then(
+      () => {
+        this.#isAppending = false;
+        this.#idle?.();
+        record.resolve();
+        this.#turn();
+      },
+      (error) => {
+        record.reject(error as Error);
+        this.#onAppendFailed(error as Error);
+      },
+    );
+  }
+
+  #dropRecord(reason: Error): void {
+    this.#record?.reject(reason);
+    this.#record = undefined;
   }
 
   #onAppended(append: Append): void {
@@ -229,6 +285,7 @@ export class Loop {
       if (count % ENTRIES_PER_CLOCK_READING === 0 && this.#isApplyTimeUp()) break;
     }
     this.#compactLog();
+    this.#parts.onProgress();
   }
 
   /** False: the entry needs another turn. */
@@ -297,6 +354,7 @@ export class Loop {
     if (this.#hasFailed) return;
     this.#hasFailed = true;
     this.#isStopped = true;
+    this.#dropRecord(error);
     this.#parts.onFatal(error);
   }
 }

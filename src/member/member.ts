@@ -1,7 +1,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Applier, type Outcome } from "../apply/mod.ts";
 import { assert } from "../base/assert.ts";
-import { JOB_STEP_BUDGET } from "../base/limits.ts";
+import { JOB_STEP_BUDGET, PURGE_INTERVAL_MS } from "../base/limits.ts";
 import { formatDuration } from "../base/duration.ts";
 import { ETCD_VERSION, STORAGE_VERSION } from "../base/version.ts";
 import { ClusterMemberAttrSetRequestSchema } from "../gen/membershippb/membership_pb.ts";
@@ -13,6 +13,8 @@ import { HeaderIdentity, RaftOperation } from "../wire/mod.ts";
 import { type AutoCompaction, autoCompaction } from "./auto_compaction.ts";
 import { applyConfChange, bootstrap, type Bootstrapped } from "./bootstrap.ts";
 import { PacedCompaction } from "./compaction.ts";
+import { Checkpointer } from "./checkpointer.ts";
+import type { DatabaseSnapshot, MemberDatabase } from "./database_snapshot.ts";
 import { Duties } from "./duties.ts";
 import type { Job } from "./jobs.ts";
 import { LeaderTransfer, type TransferSettle } from "./leader_transfer.ts";
@@ -42,7 +44,7 @@ export interface RaftStatus {
 }
 
 /** A running member: the door for the api. See mod.ts for its contract. */
-export class Member {
+export class Member implements MemberDatabase {
   readonly id: bigint;
   readonly clusterId: bigint;
   readonly headerIdentity: HeaderIdentity;
@@ -58,6 +60,7 @@ export class Member {
   readonly #reads = new PendingReads();
   readonly #loop: Loop;
   readonly #duties: Duties;
+  readonly #checkpointer: Checkpointer;
   readonly statistics = new Statistics();
   readonly #spaceAlarm: SpaceAlarm;
   /** How the use of the quota is watched. */
@@ -68,6 +71,7 @@ export class Member {
   readonly #leaderTransfer: LeaderTransfer;
   readonly #compactions = new Map<CompactionJob, PacedCompaction>();
   #ticks: Timer | undefined;
+  #purges: Timer | undefined;
   #onFailure: (reason: Error) => void = () => {};
 
   private constructor(
@@ -110,8 +114,21 @@ export class Member {
           this.#warnOfSlowApply(operation, body, outcome, durationMs);
         }
       },
+      onProgress: () => this.#checkpointer.consider(),
       onNoSpace: (done) => this.#spaceAlarm.onExceeded(done),
       onFatal: (reason) => this.#fail(reason),
+    });
+    this.#checkpointer = new Checkpointer({
+      options,
+      memberId: this.id,
+      keyspace,
+      membership,
+      raft: bootstrapped.raft,
+      wal: bootstrapped.wal,
+      directory: bootstrapped.directory,
+      state: bootstrapped.checkpoint,
+      whenApplied: (callback) => this.whenApplied(callback),
+      recordSnapshot: (snapshot) => this.#loop.recordSnapshot(snapshot),
     });
     this.#spaceAlarm = new SpaceAlarm({
       log: options.log,
@@ -177,7 +194,7 @@ export class Member {
       quotaBackendBytes: options.quotaBackendBytes,
     });
     const applier = new Applier(keyspace, membership);
-    const bootstrapped = await bootstrap(options, applier, membership);
+    const bootstrapped = await bootstrap(options, { applier, keyspace, membership });
     logQuota(options.log, options.quotaBackendBytes ?? 0);
     const member = new Member(options, bootstrapped, applier, keyspace, membership);
     await member.#begin();
@@ -319,8 +336,28 @@ export class Member {
     this.#duties.renewLease(id, settle);
   }
 
+  /** See MemberDatabase. */
+  openSnapshot(): Promise<DatabaseSnapshot> {
+    return this.#checkpointer.openSnapshot();
+  }
+
+  /** See MemberDatabase. */
+  defragment(): Promise<void> {
+    return this.#checkpointer.defragment();
+  }
+
+  get databaseSize(): number {
+    return this.#checkpointer.databaseSize;
+  }
+
+  get databaseSizeInUse(): number {
+    return this.#checkpointer.databaseSizeInUse;
+  }
+
   /** Fails what is pending, finishes the append in flight and closes the files. */
   async stop(): Promise<void> {
+    this.#purges?.cancel();
+    await this.#checkpointer.stop();
     this.#stopDuties();
     await this.#loop.stop();
     this.#proposals.stop();
@@ -350,6 +387,7 @@ export class Member {
       this.keyspace.watchHub.tick(now);
       this.#proposals.expire(now, this.requestTimeoutMs);
       this.#reads.expire(now, this.requestTimeoutMs);
+      this.#checkpointer.consider();
     });
     // Entry 1 brings the configuration in which this member may campaign; nobody else could win.
     this.#loop.wake();
@@ -363,6 +401,9 @@ export class Member {
     this.#duties.start();
     this.space.start();
     this.#autoCompaction?.start();
+    if (this.#bootstrapped.compaction !== undefined) this.#startCompaction(this.#bootstrapped.compaction);
+    this.#purges = clock.every(PURGE_INTERVAL_MS, () => void this.#checkpointer.purge());
+    await this.#checkpointer.purge();
     this.#onFailure = this.#options.onFatal;
   }
 

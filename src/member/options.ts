@@ -27,6 +27,13 @@ export interface MemberOptions {
   readonly electionTicks: number;
   /** Applied entries that stay in memory for followers to catch up from. */
   readonly snapshotCatchUpEntries: number;
+  /** Entries applied between two checkpoints, at least; how much more depends on what they wrote. */
+  readonly snapshotCount: number;
+  /** Bytes of log after which that many entries are worth a checkpoint. Default: CHECKPOINT_LOG_SIZE. */
+  readonly checkpointLogSize?: number;
+  /** Segments of the log, and snapshot files, that are kept; 0: all. */
+  readonly walsMax: number;
+  readonly snapshotsMax: number;
   /** Largest encoded request that may enter the log, in bytes. */
   readonly requestSizeMax: number;
   /** Entries that take longer to apply are logged; 0 never. */

@@ -23,3 +23,4 @@ export {
   type MembershipOptions,
   type MembershipRecords,
 } from "./membership.ts";
+export { compareVersions, parseVersion, type Version } from "./version.ts";

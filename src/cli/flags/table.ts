@@ -60,7 +60,6 @@ export interface Flag {
 const TLS = "TLS";
 const CLUSTER = "clusters of several members";
 const DISCOVERY = "discovery of the other members";
-const CHECKPOINTS = "checkpoints of the state to disk";
 const DATABASE = "the database file";
 const AUTH = "authentication";
 const TRACING = "distributed tracing";
@@ -80,7 +79,7 @@ group = "Member";
 add("name", "string", "default", "Name of this member; unique in its cluster.");
 add("data-dir", "string", "", "Directory of the data; ${name}.etcd if empty.");
 add("wal-dir", "string", "", "Directory of the write-ahead log, if it has one of its own.");
-add("snapshot-count", "uint", "10000", "Committed requests between two snapshots.", { later: CHECKPOINTS });
+add("snapshot-count", "uint", "10000", "Committed requests between two snapshots.");
 add(
   "snapshot-catchup-entries",
   "uint",
@@ -103,8 +102,8 @@ add(
   "Where clients are served: gRPC, and HTTP too unless --listen-client-http-urls is given.",
 );
 add("listen-client-http-urls", "urls", "", "Where clients are served HTTP only, away from gRPC.");
-add("max-snapshots", "uint", "5", "Snapshot files to keep (0: all). Deprecated by etcd.", { later: CHECKPOINTS });
-add("max-wals", "uint", "5", "Released log files to keep (0: all).", { later: CHECKPOINTS });
+add("max-snapshots", "uint", "5", "Snapshot files to keep (0: all). Deprecated by etcd.");
+add("max-wals", "uint", "5", "Released log files to keep (0: all).");
 add("memory-mlock", "bool", "false", "Lock the memory of the process.", { later: "memory locking" });
 add(
   "quota-backend-bytes",
