@@ -1,7 +1,7 @@
 /** Random contents of database files, and ways to write and read all of them. */
 
 import { compareBytes, equalBytes, hex, utf8 } from "../../../src/base/bytes.ts";
-import type { File } from "../../../src/io/disk.ts";
+import { DiskError, type File } from "../../../src/io/disk.ts";
 import { BoltDatabase, type BoltRow, BoltWriter, type BucketSource } from "../../../src/storage/bolt/mod.ts";
 import { SimulatedDisk, type SimulatedRandom } from "../../harness/simulated_disk.ts";
 
@@ -25,10 +25,29 @@ export function openForWriting(disk: SimulatedDisk): Promise<File> {
 }
 
 /** A file with these bytes, opened. */
-export async function opened(bytes: Uint8Array): Promise<BoltDatabase> {
-  const disk = newDisk(1);
-  disk.place(PATH, bytes);
-  return await BoltDatabase.open(await disk.open(PATH));
+export function opened(bytes: Uint8Array): Promise<BoltDatabase> {
+  return BoltDatabase.open(fileWith(bytes));
+}
+
+/** A file to read from, which shows each change of `bytes`. */
+function fileWith(bytes: Uint8Array): File {
+  const isReadOnly = () => Promise.reject(new DiskError("EBADF", "write", PATH));
+  return {
+    path: PATH,
+    read(target, position) {
+      const part = bytes.subarray(position, position + target.length);
+      target.set(part);
+      return Promise.resolve(part.length);
+    },
+    size: () => Promise.resolve(bytes.length),
+    write: isReadOnly,
+    syncData: isReadOnly,
+    writeDurable: isReadOnly,
+    allocate: isReadOnly,
+    truncate: isReadOnly,
+    tryLock: isReadOnly,
+    close: () => Promise.resolve(),
+  };
 }
 
 export function bytesOf(disk: SimulatedDisk): Uint8Array {
