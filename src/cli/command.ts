@@ -30,8 +30,8 @@ const MISSING_COMMANDS: readonly string[] = ["gateway", "grpc-proxy"];
 export async function run(argv: readonly string[], environment: Environment): Promise<number> {
   const [program, ...args] = argv;
   const name = basename(program);
-  const tool = findTool(name, args, environment);
-  if (tool !== undefined) return await runTool(tool, args);
+  const tool = findTool(name, args);
+  if (tool !== undefined) return await runTool(tool, args, environment);
   for (const missing of [name, args[0] ?? ""]) {
     if (!MISSING_COMMANDS.includes(missing)) continue;
     print(

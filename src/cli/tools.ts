@@ -94,26 +94,20 @@ const KEELSON: Command = {
   ],
 };
 
-export interface Tool {
-  readonly root: Command;
-  readonly console: Console;
-}
-
 /** The tool that `program`, called with `args`, asks for; undefined where it is the server. */
-export function findTool(
-  program: string,
-  args: readonly string[],
-  environment: Console["environment"],
-): Tool | undefined {
-  if (program === "etcdctl") return { root: ETCDCTL, console: processConsole(environment, "json") };
-  if (program === "etcdutl") return { root: ETCDUTL, console: processConsole(environment, "console") };
-  const isCommand = KEELSON.subcommands!.some((command) => command.name === args[0]);
-  return isCommand ? { root: KEELSON, console: processConsole(environment, "auto") } : undefined;
+export function findTool(program: string, args: readonly string[]): Command | undefined {
+  if (program === "etcdctl") return ETCDCTL;
+  if (program === "etcdutl") return ETCDUTL;
+  return KEELSON.subcommands!.some((command) => command.name === args[0]) ? KEELSON : undefined;
 }
 
-export function runTool({ root, console }: Tool, args: readonly string[]): Promise<number> {
-  return execute(root, args, console);
+/** Runs a tool in this process and returns the exit code. */
+export function runTool(root: Command, args: readonly string[], environment: Console["environment"]): Promise<number> {
+  return execute(root, args, processConsole(environment, LOG_FORMATS.get(root) ?? "auto"));
 }
+
+/** Under their own names the tools log as etcd's do. */
+const LOG_FORMATS = new Map<Command, "json" | "console">([[ETCDCTL, "json"], [ETCDUTL, "console"]]);
 
 /** Lines for the help of the server. */
 export function toolsHelp(): string {

@@ -17,7 +17,15 @@ import {
 import { EMPTY_CONF_STATE, EntryType } from "../../raft/mod.ts";
 import { encodeSnapshotFile, snapshotFileName } from "../../storage/snapshot_file.ts";
 import { Wal, WalError } from "../../storage/wal/mod.ts";
-import { type Command, CommandError, type Console, ExitCode, type Flag, type Invocation } from "../command_line/mod.ts";
+import {
+  type Command,
+  CommandError,
+  type Console,
+  ExitCode,
+  type Flag,
+  type FlagValues,
+  type Invocation,
+} from "../command_line/mod.ts";
 import { Progress } from "../output/mod.ts";
 import { asCommandError, withDatabase } from "./database.ts";
 import { checkDigest, DIGEST_SIZE, hasDigest } from "./digest.ts";
@@ -107,6 +115,32 @@ interface Plan {
 }
 
 async function run({ flags, arguments: paths, console }: Invocation): Promise<number> {
+  const plan = await makePlan(flags, paths);
+  const fields = {
+    path: plan.source,
+    "wal-dir": plan.walDirectory || join(plan.dataDirectory, "member", "wal"),
+    "data-dir": plan.dataDirectory,
+    "snap-dir": join(plan.dataDirectory, "member", "snap"),
+    "initial-memory-map-size": flags.integer("initial-memory-map-size"),
+  };
+  const interruption = new Interruption(console);
+  try {
+    await requireRoom(plan.dataDirectory, plan.walDirectory);
+    console.log.info("restoring snapshot", fields);
+    await restore(plan, flags.duration("timeout"), console, interruption);
+    console.log.info("restored snapshot", fields);
+    return ExitCode.SUCCESS;
+  } catch (error) {
+    if (!interruption.hasHappened) throw asRestoreError(error);
+    console.error("Error: interrupted; nothing was restored\n");
+    return EXIT_INTERRUPTED_BY_SIGNAL;
+  } finally {
+    interruption.release();
+  }
+}
+
+/** Throws a CommandError for what the flags alone make impossible. */
+async function makePlan(flags: FlagValues, paths: readonly string[]): Promise<Plan> {
   if (paths.length !== 1) {
     throw new CommandError(ExitCode.BAD_ARGUMENTS, "snapshot restore requires exactly one argument");
   }
@@ -120,37 +154,14 @@ async function run({ flags, arguments: paths, console }: Invocation): Promise<nu
     flags.string("initial-cluster"),
     flags.string("initial-advertise-peer-urls"),
   );
-  const dataDirectory = flags.string("data-dir") || `${name}.etcd`;
-  const walDirectory = flags.string("wal-dir");
-  await requireRoom(dataDirectory, walDirectory);
-  const plan: Plan = {
+  return {
     source: paths[0],
-    dataDirectory,
-    walDirectory,
+    dataDirectory: flags.string("data-dir") || `${name}.etcd`,
+    walDirectory: flags.string("wal-dir"),
     ...identify(cluster, name, flags.string("initial-cluster-token")),
     skipsDigest: flags.boolean("skip-hash-check"),
     bump,
   };
-  const fields = {
-    path: plan.source,
-    "wal-dir": walDirectory || join(dataDirectory, "member", "wal"),
-    "data-dir": dataDirectory,
-    "snap-dir": join(dataDirectory, "member", "snap"),
-    "initial-memory-map-size": flags.integer("initial-memory-map-size"),
-  };
-  console.log.info("restoring snapshot", fields);
-  const interruption = new Interruption(console);
-  try {
-    await restore(plan, flags.duration("timeout"), console, interruption);
-  } catch (error) {
-    if (!interruption.hasHappened) throw asRestoreError(error);
-    console.error("Error: interrupted; nothing was restored\n");
-    return EXIT_INTERRUPTED_BY_SIGNAL;
-  } finally {
-    interruption.release();
-  }
-  console.log.info("restored snapshot", fields);
-  return ExitCode.SUCCESS;
 }
 
 /** The wish to end, looked at between two steps. */
