@@ -1,6 +1,7 @@
 import { toBinary } from "@bufbuild/protobuf";
 import {
   AlarmRequestSchema,
+  DefragmentRequestSchema,
   DowngradeRequest_DowngradeAction as DowngradeAction,
   DowngradeRequestSchema,
   HashKVRequestSchema,
@@ -12,18 +13,19 @@ import { JOB_STEP_BUDGET } from "../base/limits.ts";
 import { ETCD_VERSION } from "../base/version.ts";
 import { EMPTY_BYTES, utf8 } from "../base/bytes.ts";
 import { clampInt64, WireWriter } from "../base/varint.ts";
-import type { Method, UnaryCall } from "../io/rpc.ts";
+import { Code, type Method, type UnaryCall } from "../io/rpc.ts";
 import { AlarmType } from "../keyspace/mod.ts";
 import { type DowngradeSettle, type Member, shortVersion } from "../member/mod.ts";
 import { RaftOperation } from "../wire/mod.ts";
-import { ApiError, fromDowngrade, fromTransfer, notBuilt } from "./errors.ts";
+import { ApiError, fromDowngrade, fromTransfer } from "./errors.ts";
 import { replyWithHeader } from "./header.ts";
 import { propose } from "./kv.ts";
 import { decodeMessage, fail, ignoringRequest } from "./request.ts";
+import { snapshotMethod, type SnapshotOptions } from "./snapshot.ts";
 
 const SERVICE = "/etcdserverpb.Maintenance/";
 
-export function maintenanceService(member: Member): Method[] {
+export function maintenanceService(member: Member, options: SnapshotOptions): Method[] {
   return [
     {
       kind: "unary",
@@ -33,14 +35,14 @@ export function maintenanceService(member: Member): Method[] {
     { kind: "unary", path: `${SERVICE}Alarm`, handle: (call, request) => alarm(member, call, request) },
     { kind: "unary", path: `${SERVICE}Hash`, handle: ignoringRequest(HashRequestSchema, (call) => hash(member, call)) },
     { kind: "unary", path: `${SERVICE}HashKV`, handle: (call, request) => hashKv(member, call, request) },
-    { kind: "unary", path: `${SERVICE}Defragment`, handle: (call) => fail(call, notBuilt("defragmentation")) },
+    {
+      kind: "unary",
+      path: `${SERVICE}Defragment`,
+      handle: ignoringRequest(DefragmentRequestSchema, (call) => defragment(member, options, call)),
+    },
     { kind: "unary", path: `${SERVICE}MoveLeader`, handle: (call, request) => moveLeader(member, call, request) },
     { kind: "unary", path: `${SERVICE}Downgrade`, handle: (call, request) => downgrade(member, call, request) },
-    {
-      kind: "server_streaming",
-      path: `${SERVICE}Snapshot`,
-      handle: (call) => fail(call, notBuilt("saving a snapshot")),
-    },
+    snapshotMethod(member, `${SERVICE}Snapshot`, options),
   ];
 }
 
@@ -49,11 +51,9 @@ function status(member: Member, call: UnaryCall): void {
   const { quota } = member.keyspace;
   const { downgrade } = member.membership;
   const { leader, term, commitIndex, appliedIndex } = member.raftStatus;
-  const sizes = member.keyspace.store.sizes();
-  const held = sizes.slabAllocated + sizes.history + sizes.index;
   const writer = new WireWriter();
   writer.bytesField(2, utf8(ETCD_VERSION));
-  writer.integerField(3, held);
+  writer.integerField(3, member.databaseSize);
   writer.integer64Field(4, leader);
   writer.integerField(5, commitIndex);
   writer.integerField(6, term);
@@ -63,7 +63,7 @@ function status(member: Member, call: UnaryCall): void {
     const name = type === AlarmType.NOSPACE ? "NOSPACE" : "CORRUPT";
     writer.bytesField(8, utf8(`memberID:${memberId} alarm:${name}`));
   }
-  writer.integerField(9, sizes.slabLive + sizes.history + sizes.index);
+  writer.integerField(9, member.databaseSizeInUse);
   writer.boolField(10, member.membership.get(member.id)?.isLearner ?? false);
   writer.bytesField(11, utf8(member.storageVersion));
   writer.integerField(12, quota.limit === Infinity ? quota.setting : quota.limit);
@@ -79,6 +79,26 @@ function encodeDowngrade(downgrade: Member["membership"]["downgrade"]): Uint8Arr
   writer.boolField(1, true);
   writer.bytesField(2, utf8(downgrade.targetVersion));
   return writer.finish();
+}
+
+/** Writes the database file anew, in the background of everything else. */
+function defragment(member: Member, { log }: SnapshotOptions, call: UnaryCall): void {
+  const { statistics } = member;
+  const startMs = member.nowMs;
+  log.info("starting defragment");
+  statistics.defragmentingCount++;
+  member.defragment().finally(() => statistics.defragmentingCount--).then(
+    () => {
+      statistics.defragmentSeconds.observe((member.nowMs - startMs) / 1000);
+      log.info("finished defragment");
+      // Without a header, as from etcd.
+      call.reply(EMPTY_BYTES);
+    },
+    (error: Error) => {
+      log.warn("failed to defragment", { error: error.message });
+      call.fail(Code.UNKNOWN, error.message);
+    },
+  );
 }
 
 function moveLeader(member: Member, call: UnaryCall, bytes: Uint8Array): void {

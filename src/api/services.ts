@@ -1,4 +1,5 @@
 import type { Clock } from "../io/clock.ts";
+import type { Crypto } from "../io/crypto.ts";
 import type { Logger } from "../io/log.ts";
 import type { MemoryBudget, Method } from "../io/rpc.ts";
 import type { Member } from "../member/mod.ts";
@@ -29,6 +30,7 @@ export interface ServiceOptions {
   /** Bounds what all responses together hold in memory. */
   readonly budget: MemoryBudget;
   readonly clock: Clock;
+  readonly crypto: Crypto;
   readonly log: Logger;
   /** `--warning-unary-request-duration` in milliseconds */
   readonly warningUnaryMs: number;
@@ -41,7 +43,7 @@ export function services(member: Member, options: ServiceOptions): Method[] {
     ...watchService(member, options),
     ...leaseService(member),
     ...clusterService(member),
-    ...maintenanceService(member),
+    ...maintenanceService(member, options),
     ...authService(member),
   ];
   const local = new LocalServices(methods);

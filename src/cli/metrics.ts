@@ -147,9 +147,22 @@ function storeMetrics({ keyspace, statistics }: Member): Metric[] {
 }
 
 /** How much is stored, how much may be, and what was done about it. */
-function spaceMetrics({ keyspace, space, statistics }: Member): Metric[] {
-  const { quota, alarms } = keyspace;
+function spaceMetrics(member: Member): Metric[] {
+  const { space, statistics } = member;
+  const { quota, alarms } = member.keyspace;
   return [
+    {
+      name: "etcd_mvcc_db_total_size_in_bytes",
+      type: "gauge",
+      help: "Total size of the underlying database physically allocated in bytes.",
+      value: member.databaseSize,
+    },
+    {
+      name: "etcd_mvcc_db_total_size_in_use_in_bytes",
+      type: "gauge",
+      help: "Total size of the underlying database logically in use in bytes.",
+      value: member.databaseSizeInUse,
+    },
     {
       name: "etcd_server_quota_backend_bytes",
       type: "gauge",

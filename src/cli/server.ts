@@ -89,6 +89,7 @@ function serve(config: Config, log: ProcessLogger, member: Member, front: Client
     watchProgressIntervalMs: config.watchProgressNotifyIntervalMs,
     budget,
     clock,
+    crypto: systemCrypto,
     log,
     warningUnaryMs: config.warningUnaryRequestDurationMs,
   });
@@ -132,7 +133,7 @@ function serverStatus(member: Member): ServerStatus {
     versions: () => ({
       server: ETCD_VERSION,
       cluster: member.membership.clusterVersion || undefined,
-      storage: member.storageVersion,
+      storage: member.storageVersion || undefined,
     }),
   };
 }

@@ -161,8 +161,8 @@ export class KeyBucket implements BucketSource {
   }
 }
 
-/** The version of the schema goes with the version of the cluster; 3.5 and before do not say it. */
-function storageVersionOf(clusterVersion: string): string {
+/** The version of the schema goes with the version of the cluster; empty for 3.5 and before, which do not say it. */
+export function storageVersionOf(clusterVersion: string): string {
   const [major, minor] = clusterVersion.split(".").map(Number);
   return major > 3 || (major === 3 && minor >= 6) ? `${major}.${minor}.0` : "";
 }

@@ -121,7 +121,9 @@ export class Checkpointer {
   async openSnapshot(): Promise<DatabaseSnapshot> {
     const { raft, directory } = this.#parts;
     const index = raft.appliedIndex;
-    await this.#idle();
+    // Between the last look at whether one is being written and the start of another nothing else may come.
+    while (this.#running !== undefined) await this.#running.catch(() => {});
+    this.#checkGoesOn();
     if (this.#state.index < index || directory.database.state === undefined) await this.#start(false);
     return new OpenedSnapshot(directory.database.openView(), this.#state);
   }
@@ -129,9 +131,10 @@ export class Checkpointer {
   /** See MemberDatabase. */
   async defragment(): Promise<void> {
     const { options, directory } = this.#parts;
-    await this.#idle();
-    const { path, size } = directory.database;
-    options.log.info("defragmenting", { path, "current-db-size-bytes": size });
+    const { path } = directory.database;
+    options.log.info("defragmenting", { path, "current-db-size-bytes": directory.database.size });
+    while (this.#running !== undefined) await this.#running.catch(() => {});
+    this.#checkGoesOn();
     await this.#start(true);
     options.log.info("finished defragmenting directory", {
       path,
@@ -161,8 +164,7 @@ export class Checkpointer {
     await this.#running?.catch(() => {});
   }
 
-  async #idle(): Promise<void> {
-    while (this.#running !== undefined) await this.#running.catch(() => {});
+  #checkGoesOn(): void {
     if (this.#isStopped) throw new WriteGivenUp("the member is being stopped");
   }
 

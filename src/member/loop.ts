@@ -14,6 +14,8 @@ export interface LoopParts {
   readonly wal: Wal;
   readonly applier: Applier;
   readonly proposals: Proposals;
+  /** The log ended here at the start: what is applied up to it was applied in an earlier life too. */
+  readonly replayEndIndex: number;
   /** Applied entries kept in memory. */
   readonly snapshotCatchUpEntries: number;
   /** A membership change was committed. */
@@ -322,7 +324,7 @@ export class Loop {
     const result = applier.apply(request.operation, request.body, {
       nowMs: startMs,
       isWaitedFor,
-      isReplay: false,
+      isReplay: entry.index <= this.#parts.replayEndIndex,
       requester: request,
     });
     if ("next" in result) this.#running = { entry, request, startMs, steps: result };

@@ -3,7 +3,7 @@ import { Applier, type Outcome } from "../apply/mod.ts";
 import { assert } from "../base/assert.ts";
 import { JOB_STEP_BUDGET, PURGE_INTERVAL_MS } from "../base/limits.ts";
 import { formatDuration } from "../base/duration.ts";
-import { ETCD_VERSION, STORAGE_VERSION } from "../base/version.ts";
+import { ETCD_VERSION } from "../base/version.ts";
 import { ClusterMemberAttrSetRequestSchema } from "../gen/membershippb/membership_pb.ts";
 import type { Timer } from "../io/clock.ts";
 import { Keyspace } from "../keyspace/mod.ts";
@@ -12,6 +12,7 @@ import type { CompactionJob } from "../mvcc/mod.ts";
 import { HeaderIdentity, RaftOperation } from "../wire/mod.ts";
 import { type AutoCompaction, autoCompaction } from "./auto_compaction.ts";
 import { applyConfChange, bootstrap, type Bootstrapped } from "./bootstrap.ts";
+import { storageVersionOf } from "./buckets.ts";
 import { PacedCompaction } from "./compaction.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { DatabaseSnapshot, MemberDatabase } from "./database_snapshot.ts";
@@ -98,6 +99,7 @@ export class Member implements MemberDatabase {
       wal: bootstrapped.wal,
       applier,
       proposals: this.#proposals,
+      replayEndIndex: bootstrapped.raft.log.lastIndex,
       snapshotCatchUpEntries: options.snapshotCatchUpEntries,
       applyConfChange: (entry) =>
         void applyConfChange(entry, membership, (change) => bootstrapped.raft.applyConfChange(change)),
@@ -161,6 +163,7 @@ export class Member implements MemberDatabase {
       memberVersions: () => [ETCD_VERSION],
       linearizableRead: (read) => this.linearizableRead(read),
       propose: (operation, body, settle) => this.propose(operation, body, settle),
+      saveState: async () => await (await this.openSnapshot()).close(),
       downgradeCheckMs: options.downgradeCheckMs ?? 5000,
     });
     this.#leaderTransfer = new LeaderTransfer({
@@ -318,9 +321,9 @@ export class Member implements MemberDatabase {
     this.#leaderTransfer.begin(target, settle);
   }
 
-  /** The version of the database's schema: it follows the cluster's. */
+  /** The version of the database's schema: it follows the cluster's. Empty as long as that is not known. */
   get storageVersion(): string {
-    return this.membership.clusterVersion || STORAGE_VERSION;
+    return storageVersionOf(this.membership.clusterVersion);
   }
 
   /** An id for a lease that leaves the choice to the server: positive, unique in the cluster. */

@@ -6,10 +6,11 @@
  * version, so that members of that version may join; it is over once all members are of that version.
  */
 import { create, toBinary } from "@bufbuild/protobuf";
+import { ETCD_VERSION } from "../base/version.ts";
 import { ClusterVersionSetRequestSchema, DowngradeInfoSetRequestSchema } from "../gen/membershippb/membership_pb.ts";
 import type { Clock, Timer } from "../io/clock.ts";
 import type { Logger } from "../io/log.ts";
-import { idText, type Membership } from "../membership/mod.ts";
+import { compareVersions, idText, type Membership, parseVersion, type Version } from "../membership/mod.ts";
 import { RaftOperation } from "../wire/mod.ts";
 import type { Read } from "./pending_reads.ts";
 import type { MemberError, Settle } from "./proposals.ts";
@@ -25,6 +26,8 @@ export interface VersionsParts {
   readonly memberVersions: () => readonly (string | undefined)[];
   readonly linearizableRead: (read: Read) => void;
   readonly propose: (operation: number, body: Uint8Array, settle: Settle) => void;
+  /** Brings the state as it is now, and so the version of its schema, into the database file. */
+  readonly saveState: () => Promise<void>;
   /** Time between looks at a running downgrade; 0: it is never looked at, and so never ends by itself. */
   readonly downgradeCheckMs: number;
 }
@@ -45,6 +48,8 @@ export class Versions {
   readonly #parts: VersionsParts;
   #timers: Timer[] = [];
   #isChanging = false;
+  /** The version that the database file still has to be brought to; empty if none. */
+  #unsaved = "";
 
   constructor(parts: VersionsParts) {
     this.#parts = parts;
@@ -106,6 +111,7 @@ export class Versions {
   }
 
   #update(onSettled: () => void): void {
+    if (this.#unsaved !== "" && !this.#isChanging) this.#save(this.#unsaved);
     const version = this.#isChanging || !this.#parts.isLeader() ? undefined : this.#decide();
     if (version === undefined) return onSettled();
     this.#isChanging = true;
@@ -128,9 +134,31 @@ export class Versions {
         const ids = { "cluster-id": idText(clusterId), "local-member-id": idText(memberId) };
         log.info(`${isFirst ? "set initial" : "updated"} cluster version`, { ...ids, ...change });
         log.info("cluster version is updated", { "cluster-version": shortVersion(version) });
+        if (!isFirst) this.#save(version);
       } else log.warn("failed to update cluster version", { error });
       onSettled();
     });
+  }
+
+  /** A program of the version that the cluster goes back to has to find it in the file. */
+  #save(version: string): void {
+    const { saveState, membership, log } = this.#parts;
+    this.#unsaved = "";
+    saveState().then(
+      () => {
+        log.info("updated storage version", { "new-storage-version": version });
+        if (membership.downgrade?.isEnabled === true) {
+          log.info("The server is ready to downgrade", {
+            "target-version": membership.downgrade.targetVersion,
+            "server-version": ETCD_VERSION,
+          });
+        }
+      },
+      (error: Error) => {
+        log.error("failed to update storage version", { "cluster-version": version, error: error.message });
+        this.#unsaved = version;
+      },
+    );
   }
 
   /** The cluster version that should be, where it is not what it is. */
@@ -141,7 +169,7 @@ export class Versions {
     if (oldest === undefined) return undefined;
     if (clusterVersion === "") return versionText(oldest);
     if (downgrade?.isEnabled !== true) {
-      return compareVersions(parseVersion(clusterVersion)!, oldest) < 0 ? versionText(oldest) : undefined;
+      return compareVersions(minorVersion(clusterVersion)!, oldest) < 0 ? versionText(oldest) : undefined;
     }
     const target = parseTarget(downgrade.targetVersion);
     if (target === undefined || versionText(target) === clusterVersion) return undefined;
@@ -154,7 +182,7 @@ export class Versions {
   #oldestMember(): Version | undefined {
     let oldest: Version | undefined;
     for (const text of this.#parts.memberVersions()) {
-      const version = text === undefined ? undefined : parseVersion(text);
+      const version = text === undefined ? undefined : minorVersion(text);
       if (version === undefined) return undefined;
       if (oldest === undefined || compareVersions(version, oldest) < 0) oldest = version;
     }
@@ -167,7 +195,7 @@ export class Versions {
     const { targetVersion } = membership.downgrade;
     const target = parseTarget(targetVersion);
     for (const text of memberVersions()) {
-      const version = text === undefined ? undefined : parseVersion(text);
+      const version = text === undefined ? undefined : minorVersion(text);
       if (target === undefined || version === undefined || compareVersions(version, target) !== 0) return;
     }
     log.info("the cluster has been downgraded", { "cluster-version": targetVersion });
@@ -175,21 +203,15 @@ export class Versions {
   }
 }
 
-/** As the cluster counts: without the patch release. */
-interface Version {
-  readonly major: number;
-  readonly minor: number;
+/** A version as the cluster counts it: without the patch release. Undefined where the text is no version. */
+function minorVersion(text: string): Version | undefined {
+  const version = parseVersion(text);
+  return version === undefined ? undefined : { ...version, patch: 0, suffix: "" };
 }
 
-/** Undefined where the text is no semantic version. */
-function parseVersion(text: string): Version | undefined {
-  const match = /^(\d{1,15})\.(\d{1,15})\.\d{1,15}(-[\w.-]*)?(\+[\w.-]*)?$/.exec(text);
-  return match === null ? undefined : { major: Number(match[1]), minor: Number(match[2]) };
-}
-
-/** The same with the patch release left out or not. */
+/** The same of a text that may leave the patch release out. */
 function parseTarget(text: string): Version | undefined {
-  return parseVersion(text) ?? parseVersion(`${text}.0`);
+  return minorVersion(text) ?? minorVersion(`${text}.0`);
 }
 
 function versionText({ major, minor }: Version): string {
@@ -199,10 +221,6 @@ function versionText({ major, minor }: Version): string {
 /** "3.7": how etcd names the version of a cluster to people. */
 export function shortVersion(version: string): string {
   return version.split(".").slice(0, 2).join(".");
-}
-
-function compareVersions(a: Version, b: Version): number {
-  return a.major - b.major || a.minor - b.minor;
 }
 
 /** Whether `version` is the one minor version that a cluster of `from` may go back to. */

@@ -117,6 +117,7 @@ export class TestMember {
       watchProgressIntervalMs: 600_000,
       budget,
       clock,
+      crypto: systemCrypto,
       log: silentLogger,
       warningUnaryMs: 300,
     });

@@ -95,6 +95,7 @@ export async function startServer(options: Partial<ClientServerOptions> = {}): P
     watchProgressIntervalMs: 600_000,
     budget,
     clock: systemClock,
+    crypto: systemCrypto,
     log: silentLogger,
     warningUnaryMs: 300,
   });

@@ -18,6 +18,7 @@ class World {
   readonly versions: Versions;
   members: (string | undefined)[] = ["3.7.1"];
   isLeader = true;
+  saving: () => Promise<void> = () => Promise.resolve();
 
   constructor(clusterVersion: string, downgradeCheckMs = 5000) {
     if (clusterVersion !== "") this.membership.setClusterVersion(clusterVersion);
@@ -39,6 +40,7 @@ class World {
         }
         settle(succeeded(1), undefined);
       },
+      saveState: () => this.saving(),
       downgradeCheckMs,
     });
   }
@@ -132,6 +134,19 @@ describe("a downgrade", () => {
     expect(world.log.with("reject downgrade request")).toHaveLength(1);
     await world.clock.advance(20_000);
     expect([world.version, world.isDowngrading]).toEqual(["3.6.0", true]);
+  });
+
+  test("is ready once the state is saved with the older version, however often that is tried", async () => {
+    const world = new World("3.7.0").started();
+    world.saving = () => Promise.reject(new Error("disk full"));
+    world.enable("3.6");
+    await world.clock.advance(9000);
+    expect(world.log.with("failed to update storage version")).toHaveLength(2);
+    expect(world.log.with("ready to downgrade")).toEqual([]);
+    world.saving = () => Promise.resolve();
+    await world.clock.advance(9000);
+    expect(world.log.with("updated storage version")[0].fields).toEqual({ "new-storage-version": "3.6.0" });
+    expect(world.log.with("The server is ready to downgrade")).toHaveLength(1);
   });
 
   test("that is cancelled raises it again", async () => {
