@@ -1,10 +1,9 @@
 /** What a member does with what its leader sends. */
 
-import { assert, AssertionError } from "../base/assert.ts";
-import { restoreConfiguration } from "./conf_change/mod.ts";
+import { AssertionError } from "../base/assert.ts";
 import { becomeFollower } from "./roles.ts";
 import type { State } from "./state.ts";
-import { type ConfState, type Message, MessageType, newMessage, type Snapshot } from "./types.ts";
+import { isMember, type Message, MessageType, newMessage, type Snapshot } from "./types.ts";
 
 /** APPEND */
 export function onAppend(state: State, message: Message): void {
@@ -87,7 +86,7 @@ function restore(state: State, snapshot: Snapshot): boolean {
   const { index, term, confState } = snapshot;
   if (index <= state.commit) return false;
   // Then it was meant for another one.
-  if (!isIn(confState, state.id)) return false;
+  if (!isMember(confState, state.id)) return false;
   if (state.log.matches(index, term)) {
     state.commitTo(index);
     return false;
@@ -96,12 +95,6 @@ function restore(state: State, snapshot: Snapshot): boolean {
   state.storage.restore(snapshot);
   state.apply.forgetPages();
   state.commit = index;
-  const configuration = restoreConfiguration(confState);
-  assert(configuration.error === undefined, `the snapshot's configuration is valid: ${configuration.error}`);
-  state.tracker.install(configuration, index);
+  // Its configuration comes into force with its state: entries before it may still be on their way to being applied.
   return true;
-}
-
-function isIn({ voters, learners, votersOutgoing }: ConfState, id: bigint): boolean {
-  return voters.includes(id) || learners.includes(id) || votersOutgoing.includes(id);
 }

@@ -81,8 +81,8 @@ export class Raft {
 
   /** True when a read at the applied state is linearizable without asking anyone: leader, alone, own term committed. */
   get canReadAlone(): boolean {
-    const { role, tracker, hasCommittedInTerm } = this.#state;
-    return role === "leader" && tracker.isSingleton && hasCommittedInTerm;
+    const { role, isOnlyVoter, hasCommittedInTerm } = this.#state;
+    return role === "leader" && isOnlyVoter && hasCommittedInTerm;
   }
 
   /** One unit of logical time. */
@@ -147,8 +147,9 @@ export class Raft {
   }
 
   /**
-   * The newest snapshot there is, for members whose log ends before ours begins; undefined: none at present. Keep it no
-   * older than what the log is compacted to.
+   * The newest snapshot there is, for members whose log ends before ours begins; undefined: none at present. Only one that
+   * is not older than what the log is compacted to, and that knows the member, is sent: offer a new one after a change of
+   * the membership, and before a compaction.
    */
   offerSnapshot(snapshot: Snapshot | undefined): void {
     this.#state.snapshot = snapshot;

@@ -11,7 +11,8 @@ import { type Message, MessageType, newMessage, NO_MEMBER } from "./types.ts";
 
 /**
  * READ_INDEX at the leader. Its commit index may lag behind what an earlier leader committed until the first entry of its
- * own term is committed; that holds for a single voter too (etcd's raft answers there at once).
+ * own term is committed; that holds for a single voter too. (etcd's raft answers at once wherever there is a single voter,
+ * also as a leader that was just removed, while that voter may lead already.)
  */
 export function onReadIndex(state: State, request: Message): void {
   if (state.reads.isFull) return;
@@ -51,7 +52,7 @@ export function heartbeatContext(state: State): Uint8Array {
 }
 
 function beginRead(state: State, request: Message): void {
-  if (state.tracker.isSingleton || state.settings.readMode === "lease") return answer(state, request, state.commit);
+  if (state.isOnlyVoter || state.settings.readMode === "lease") return answer(state, request, state.commit);
   state.reads.add(request, state.commit);
   const self = state.tracker.progressOf(state.id);
   if (self !== undefined) self.acknowledgedRead = state.reads.lastPosition;

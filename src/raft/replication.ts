@@ -7,7 +7,7 @@ import type { State } from "./state.ts";
 import { type Progress, ProgressState } from "./tracker/mod.ts";
 import { finishTransfer } from "./transfer.ts";
 import { dataSize } from "./entry.ts";
-import { type Message, MessageType, newMessage, NO_ENTRIES } from "./types.ts";
+import { isMember, type Message, MessageType, newMessage, NO_ENTRIES } from "./types.ts";
 
 /** Sends what was appended since the last time, and lets this member acknowledge it like any other. */
 export function replicate(state: State): void {
@@ -164,6 +164,8 @@ function maybeSendSnapshot(state: State, progress: Progress): boolean {
   if (!progress.isRecentlyActive) return false;
   // There may be none at present, or an old one behind which our log no longer goes on.
   if (snapshot === undefined || snapshot.index < state.log.offset) return false;
+  // A member that was added behind it would refuse it.
+  if (!isMember(snapshot.confState, progress.id)) return false;
   progress.becomeSnapshot(snapshot.index);
   const message = newMessage(MessageType.SNAPSHOT, progress.id);
   message.snapshot = snapshot;

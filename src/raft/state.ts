@@ -7,6 +7,7 @@ import { ReadQueue } from "./read_queue.ts";
 import { StorageProgress } from "./storage_progress.ts";
 import { ProgressTracker } from "./tracker/mod.ts";
 import {
+  type ConfState,
   type Draft,
   type HardState,
   type Message,
@@ -75,9 +76,7 @@ export class State {
       inflightBytesMax: settings.inflightBytesMax,
     });
     this.reads = new ReadQueue();
-    const configuration = restoreConfiguration(settings.confState);
-    assert(configuration.error === undefined, `the configuration is valid: ${configuration.error}`);
-    this.tracker.install(configuration, log.lastIndex);
+    this.installConfiguration(settings.confState);
   }
 
   get hardState(): HardState {
@@ -87,6 +86,11 @@ export class State {
   /** Whether an entry of this term is committed: only then the commit index of a leader is that of the group. */
   get hasCommittedInTerm(): boolean {
     return this.log.matches(this.commit, this.term);
+  }
+
+  /** Whether no one else's vote is needed. The single voter may be another one than a leader that was just removed. */
+  get isOnlyVoter(): boolean {
+    return this.tracker.isSingleton && this.tracker.isVoter(this.id);
   }
 
   /** Whether this member may become leader. */
@@ -99,6 +103,13 @@ export class State {
   get applicableIndex(): number {
     if (this.storage.hasSnapshot) return 0;
     return this.settings.appliesBeforeDurable ? this.commit : Math.min(this.commit, this.storage.durable);
+  }
+
+  /** Brings a configuration into force that the state machine began with, or that came with a snapshot. */
+  installConfiguration(confState: ConfState): void {
+    const change = restoreConfiguration(confState);
+    assert(change.error === undefined, `the configuration is valid: ${change.error}`);
+    this.tracker.install(change, this.log.lastIndex);
   }
 
   /** Raises the commit index, to what is known committed elsewhere. */

@@ -27,10 +27,10 @@ export function storageAppendResponse(state: State, snapshot: Snapshot | undefin
  */
 export function onStorageAppended(state: State, { term, index, logTerm, snapshot }: Message): void {
   if (index > 0 && term === state.term && state.log.matches(index, logTerm)) state.storage.acknowledge(index);
-  if (snapshot === undefined) return;
-  state.storage.acknowledgeSnapshot(snapshot.index);
+  // A snapshot that another has replaced meanwhile is of no interest.
+  if (snapshot === undefined || !state.storage.acknowledgeSnapshot(snapshot.index)) return;
   state.apply.restore(snapshot.index);
-  proposeLeaveJoint(state);
+  state.installConfiguration(snapshot.confState);
 }
 
 /** STORAGE_APPLY_RESPONSE */

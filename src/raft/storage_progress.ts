@@ -55,10 +55,11 @@ export class StorageProgress {
     this.#isSnapshotHandedOut = false;
   }
 
-  /** A snapshot that another has replaced meanwhile is of no interest. */
-  acknowledgeSnapshot(index: number): void {
-    if (this.#snapshot?.index !== index) return;
+  /** False if it is not the snapshot that this member waits for. */
+  acknowledgeSnapshot(index: number): boolean {
+    if (this.#snapshot?.index !== index) return false;
     this.#snapshot = undefined;
     this.#isSnapshotHandedOut = false;
+    return true;
   }
 }

@@ -39,6 +39,11 @@ export const EMPTY_CONF_STATE: ConfState = {
   autoLeave: false,
 };
 
+/** Whether a configuration knows the member, in whatever role. */
+export function isMember({ voters, learners, votersOutgoing }: ConfState, id: bigint): boolean {
+  return voters.includes(id) || learners.includes(id) || votersOutgoing.includes(id);
+}
+
 export const ConfChangeType = { ADD_NODE: 0, REMOVE_NODE: 1, UPDATE_NODE: 2, ADD_LEARNER_NODE: 3 } as const;
 export type ConfChangeType = typeof ConfChangeType[keyof typeof ConfChangeType];
 
@@ -166,8 +171,9 @@ export interface ReadState {
 /**
  * Everything the core wants done, as one value (raft's asynchronous-storage contract):
  * 1. send `messages`; they need not wait for anything;
- * 2. append `entries`, then `hardState`, to the log, or install `snapshot` in its place (a Ready has never both); make
- *    them durable if `mustSync`. Several Readys may be merged into one append, in order;
+ * 2. append `entries`, then `hardState`, to the log; make them durable if `mustSync`. Several Readys may be merged into
+ *    one append, in order. A `snapshot` takes the place of the log before its entries, and of the state machine: once it is
+ *    installed and durable, nothing that was handed out before it is applied any more;
  * 3. only once that append is durable, step or send each of `appendResponses`, in order;
  * 4. apply `committedEntries` in order (they are durable here), then call `applied`;
  * 5. `readStates` answer earlier calls of `readIndex`.
