@@ -185,7 +185,7 @@ func recordHashes(ctx context.Context, client *clientv3.Client) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("hash %x compacted %d at %d\n", hash.Hash, hash.CompactRevision, hash.HashRevision)
+	fmt.Printf("hash %x compacted %d\n", hash.Hash, hash.CompactRevision)
 	alarms, err := client.AlarmList(ctx)
 	if err != nil {
 		return err
