@@ -10,6 +10,7 @@ import { parseArgs } from "node:util";
 import { type Case, Context, type Settings } from "./context.ts";
 import { sourceCommand } from "./process.ts";
 import { buildTools, MissingRequirement } from "./tools.ts";
+import { bolt } from "./cases/bolt.ts";
 import { clientv3 } from "./cases/clientv3.ts";
 import { connect } from "./cases/connect.ts";
 import { differential } from "./cases/differential.ts";
@@ -35,6 +36,7 @@ const CASES: Case[] = [
   transport,
   h2spec,
   wal,
+  bolt,
   space,
   swap,
   raft,

@@ -1,6 +1,6 @@
 /**
  * Builds the Go programs the interop tests and the benchmark run: etcd and its own tools as Go modules (the `tool` lines of
- * go.mod), the programs of this folder, and older versions of etcd, each a module in a folder of its own. They are built
+ * go.mod), the programs of this folder, and other versions of etcd and bbolt, each a module in a folder of its own. They are built
  * once into the git-ignored cache; a stamp over the sources says when that has to happen again.
  */
 import { spawn } from "node:child_process";
@@ -29,10 +29,10 @@ const TOOLS = [
   "h2spec",
 ] as const;
 
-/** Servers of older versions: the `tool` line of the go.mod in the folder of that name. */
-const OLD_SERVERS = ["etcd-3.5", "etcd-3.6"] as const;
+/** Other versions: the `tool` line of the go.mod in the folder of that name. Those of bbolt share the program in `bolt`. */
+const OTHER_VERSIONS = ["etcd-3.5", "etcd-3.6", "bolt-1.3", "bolt-1.4", "bolt-1.5"] as const;
 
-export type Program = typeof PROGRAMS[number] | typeof TOOLS[number] | typeof OLD_SERVERS[number];
+export type Program = typeof PROGRAMS[number] | typeof TOOLS[number] | typeof OTHER_VERSIONS[number];
 
 /** Where a built program is. `buildTools` must have run. */
 export function programPath(program: Program): string {
@@ -57,8 +57,9 @@ export async function buildTools(): Promise<void> {
     await goBuild(INTEROP_DIRECTORY, `${BINARY_DIRECTORY}/`, PROGRAMS.map((program) => `./${program}`));
     writeFileSync(stampPath("programs"), programStamp);
   }
-  for (const name of OLD_SERVERS) {
-    const stamp = stampOf([`${name}/go.mod`, `${name}/go.sum`]);
+  for (const name of OTHER_VERSIONS) {
+    const shared = name.startsWith("bolt") ? goSources("bolt") : [];
+    const stamp = stampOf([`${name}/go.mod`, `${name}/go.sum`, ...shared]);
     if (!isStale(name, stamp, [name])) continue;
     console.error(`building ${name} (once; about a minute)...`);
     await goBuild(join(INTEROP_DIRECTORY, name), programPath(name), ["tool"]);

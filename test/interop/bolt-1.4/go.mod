@@ -1,0 +1,13 @@
+module keelson.test/bolt-1.4
+
+go 1.26
+
+tool keelson.test/bolt
+
+require go.etcd.io/bbolt v1.4.3 // indirect
+
+require keelson.test/bolt v0.0.0 // indirect
+
+require golang.org/x/sys v0.29.0 // indirect
+
+replace keelson.test/bolt => ../bolt
