@@ -89,6 +89,10 @@ const ConfigSchema = v.strictObject({
   /** Bytes that may be stored: 0 for 2 GiB, negative for no bound. */
   quotaBackendBytes: v.number(),
   isQuotaAlarmAutoDisarmed: v.boolean(),
+  /** MiB that a start must be able to free in the database file to write it anew; 0: never. */
+  bootstrapDefragThresholdMegabytes: amount("bootstrap-defrag-threshold-megabytes"),
+  /** Time between looks at a running downgrade; 0: never. */
+  downgradeCheckTimeMs: amount("downgrade-check-time"),
 
   maxTxnOps: amount("max-txn-ops"),
   maxRequestBytes: amount("max-request-bytes"),
@@ -220,6 +224,8 @@ export function makeConfig(settings: Settings, defaultHost?: string): Config {
 
     quotaBackendBytes: settings.number("quota-backend-bytes"),
     isQuotaAlarmAutoDisarmed: settings.boolean("quota-alarm-auto-disarm"),
+    bootstrapDefragThresholdMegabytes: settings.number("bootstrap-defrag-threshold-megabytes"),
+    downgradeCheckTimeMs: settings.number("downgrade-check-time"),
 
     maxTxnOps: settings.number("max-txn-ops"),
     maxRequestBytes: settings.number("max-request-bytes"),

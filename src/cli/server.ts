@@ -75,6 +75,8 @@ function startMember(config: Config, log: ProcessLogger, onFatal: (reason: Error
     compactionRetention: config.autoCompactionRetention,
     quotaBackendBytes: config.quotaBackendBytes,
     clearsSpaceAlarm: config.isQuotaAlarmAutoDisarmed,
+    bootstrapDefragThresholdSize: config.bootstrapDefragThresholdMegabytes * 1024 * 1024,
+    downgradeCheckMs: config.downgradeCheckTimeMs,
     onFatal,
   });
 }

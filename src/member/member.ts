@@ -3,6 +3,7 @@ import { Applier, type Outcome } from "../apply/mod.ts";
 import { assert } from "../base/assert.ts";
 import { JOB_STEP_BUDGET, PURGE_INTERVAL_MS } from "../base/limits.ts";
 import { formatDuration } from "../base/duration.ts";
+import { formatSize } from "../base/size.ts";
 import { ETCD_VERSION } from "../base/version.ts";
 import { ClusterMemberAttrSetRequestSchema } from "../gen/membershippb/membership_pb.ts";
 import type { Timer } from "../io/clock.ts";
@@ -14,6 +15,7 @@ import { type AutoCompaction, autoCompaction } from "./auto_compaction.ts";
 import { applyConfChange, bootstrap, type Bootstrapped } from "./bootstrap.ts";
 import { storageVersionOf } from "./buckets.ts";
 import { PacedCompaction } from "./compaction.ts";
+import { defragmentAtStart } from "./bootstrap_defragment.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { DatabaseSnapshot, MemberDatabase } from "./database_snapshot.ts";
 import { Duties } from "./duties.ts";
@@ -404,6 +406,7 @@ export class Member implements MemberDatabase {
     this.#duties.start();
     this.space.start();
     this.#autoCompaction?.start();
+    defragmentAtStart(this, this.#options.bootstrapDefragThresholdSize ?? 0, log);
     if (this.#bootstrapped.compaction !== undefined) this.#startCompaction(this.#bootstrapped.compaction);
     this.#purges = clock.every(PURGE_INTERVAL_MS, () => void this.#checkpointer.purge());
     await this.#checkpointer.purge();
@@ -463,7 +466,12 @@ export class Member implements MemberDatabase {
       log.info("finished scheduled compaction", {
         "compact-revision": job.revision,
         took: formatDuration(clock.monotonicMs() - startMs),
-        "removed-revisions": job.removedCount,
+        "number-of-keys-compacted": job.removedCount,
+        hash: job.hash,
+        "current-db-size-bytes": this.databaseSize,
+        "current-db-size": formatSize(this.databaseSize),
+        "current-db-size-in-use-bytes": this.databaseSizeInUse,
+        "current-db-size-in-use": formatSize(this.databaseSizeInUse),
       });
     });
     this.#loop.jobs.add(paced);

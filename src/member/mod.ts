@@ -13,7 +13,7 @@
  * Absent: peers.
  *
  * Read: options, request_ids, proposals, jobs, loop, duties, space_alarm, space_monitor (prefix_survey),
- * auto_compaction, versions, leader_transfer, bootstrap, member.
+ * auto_compaction, versions, leader_transfer, bootstrap_defragment, bootstrap, member.
  */
 export type { MemberOptions } from "./options.ts";
 export type { CompactionRetention } from "./auto_compaction.ts";

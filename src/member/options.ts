@@ -48,6 +48,8 @@ export interface MemberOptions {
   readonly clearsSpaceAlarm?: boolean;
   /** History that automatic compaction keeps. Default: it is off. */
   readonly compactionRetention?: CompactionRetention;
+  /** Bytes that a start must be able to free for it to write the database file anew; 0, the default: it never does. */
+  readonly bootstrapDefragThresholdSize?: number;
   /** Time between looks at a running downgrade; 0: never. Default: etcd's 5 s. */
   readonly downgradeCheckMs?: number;
 

@@ -114,7 +114,6 @@ test("a flag whose feature is not built refuses to start, by name", () => {
   const cases: [string[], string][] = [
     [["--cert-file=c.pem"], "--cert-file=c.pem needs TLS"],
     [["--max-learners=2"], "--max-learners=2 needs clusters of several members"],
-    [["--snapshot-count=10"], "--snapshot-count=10 needs checkpoints"],
     [["--feature-gates=LeaseCheckpoint=true"], "--feature-gates=LeaseCheckpoint=true needs"],
     [
       ["--listen-client-urls=https://127.0.0.1:1", "--advertise-client-urls=https://x:1"],

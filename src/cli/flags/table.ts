@@ -268,10 +268,13 @@ add("corrupt-check-time", "duration", "0s", "Time between comparisons of the mem
 add("compact-hash-check-time", "duration", "1m0s", "Time between comparisons of compaction hashes.", {
   later: CORRUPTION,
 });
-add("bootstrap-defrag-threshold-megabytes", "uint", "0", "Defragment at the start if it frees so much (0: never).", {
-  later: DATABASE,
-});
-add("downgrade-check-time", "duration", "5s", "Time between looks at a running downgrade.", { later: CLUSTER });
+add(
+  "bootstrap-defrag-threshold-megabytes",
+  "uint",
+  "0",
+  "Defragment at the start if it frees so much (0: never).",
+);
+add("downgrade-check-time", "duration", "5s", "Time between looks at a running downgrade (0: never).");
 
 group = "Unsafe";
 add("force-new-cluster", "bool", "false", "Forget all other members and go on alone.", { later: CLUSTER });
