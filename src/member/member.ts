@@ -151,7 +151,7 @@ export class Member implements MemberDatabase {
     this.#autoCompaction = options.compactionRetention && autoCompaction(options.compactionRetention, {
       clock,
       log: options.log,
-      isLeader: () => bootstrapped.raft.canReadAlone,
+      isLeader: () => bootstrapped.raft.role === "leader",
       revision: () => keyspace.store.revision,
       propose: (operation, body, settle) => this.propose(operation, body, settle),
     });
@@ -161,7 +161,7 @@ export class Member implements MemberDatabase {
       membership,
       clusterId: this.clusterId,
       memberId: this.id,
-      isLeader: () => bootstrapped.raft.canReadAlone,
+      isLeader: () => bootstrapped.raft.role === "leader",
       memberVersions: () => [ETCD_VERSION],
       linearizableRead: (read) => this.linearizableRead(read),
       propose: (operation, body, settle) => this.propose(operation, body, settle),
