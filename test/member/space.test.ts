@@ -99,6 +99,20 @@ describe("a member whose quota is used up", () => {
   });
 });
 
+test("what is used is the same after a restart, from a checkpoint or from the log alone", async () => {
+  const { server, put } = await started();
+  for (let i = 0; i < 20; i++) await put(`k${i % 7}`, 100 * i);
+  await server.call(Lease.method.leaseGrant, { TTL: 600n });
+  await server.call(KV.method.compact, { revision: 9n, physical: true });
+  await server.call(KV.method.deleteRange, { key: utf8("k3") });
+  const { used } = server.member.keyspace.quota;
+  const fromLog = await server.restart();
+  expect(fromLog.member.keyspace.quota.used).toBe(used);
+  await fromLog.clock.run(fromLog.member.defragment());
+  const fromCheckpoint = await fromLog.restart();
+  expect(fromCheckpoint.member.keyspace.quota.used).toBe(used);
+});
+
 describe("a member that clears its alarm by itself", () => {
   async function full() {
     const world = await started({ clearsSpaceAlarm: true });
