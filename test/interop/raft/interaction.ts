@@ -49,6 +49,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   "propose-conf-change": proposeConfChange,
   "raft-log": (group, directive) => group.printLog(firstMember(group, directive)),
   "raft-state": printStates,
+  // Not among etcd's commands: our own stories use it.
+  "read-index": readIndex,
   "report-unreachable": reportUnreachable,
   "send-snapshot": sendSnapshot,
   "set-randomized-election-timeout": setElectionTimeout,
@@ -172,6 +174,10 @@ function printStates(group: Group): void {
 function printStatus(group: Group, directive: Directive): void {
   const { raft } = firstMember(group, directive);
   if (raft.role === "leader") group.output.write(trackerText(raft.progress));
+}
+
+function readIndex(group: Group, directive: Directive): void {
+  firstMember(group, directive).raft.readIndex(Uint8Array.of(Number(directive.args[1].key)));
 }
 
 function reportUnreachable(group: Group, directive: Directive): void {

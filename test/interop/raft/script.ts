@@ -22,6 +22,9 @@ export interface Directive {
   /** The lines between the directive and `----`. */
   readonly input: string;
   readonly expected: string;
+  /** Where that is: from this line on, up to another. Both counted from 0. */
+  readonly expectedFrom: number;
+  readonly expectedTo: number;
 }
 
 /** The module's directory; downloads it at the version that go.mod names if need be. */
@@ -96,23 +99,23 @@ export function parseScript(text: string, name: string): Directive[] {
     const separator = lines.indexOf("----", at);
     if (separator < 0) throw new Error(`${place}: no ---- after the directive`);
     const input = lines.slice(at, separator).join("\n").trim();
-    const { expected, next } = readExpected(lines, separator + 1);
-    directives.push({ place, command, args, input, expected });
+    const { expected, end, next } = readExpected(lines, separator + 1);
+    directives.push({ place, command, args, input, expected, expectedFrom: separator + 1, expectedTo: end });
     at = next;
   }
   return directives;
 }
 
 /** Up to an empty line; between two doubled separators, output that contains empty lines itself. */
-function readExpected(lines: readonly string[], start: number): { expected: string; next: number } {
+function readExpected(lines: readonly string[], start: number): { expected: string; end: number; next: number } {
   if (lines[start] !== "----") {
     let end = start;
     while (end < lines.length && lines[end].trim() !== "") end++;
-    return { expected: lines.slice(start, end).join("\n"), next: end };
+    return { expected: lines.slice(start, end).join("\n"), end, next: end };
   }
   let end = start + 1;
   while (end < lines.length && !(lines[end] === "----" && lines[end + 1] === "----")) end++;
-  return { expected: lines.slice(start + 1, end).join("\n"), next: end + 2 };
+  return { expected: lines.slice(start + 1, end).join("\n"), end: end + 2, next: end + 2 };
 }
 
 /** Words, some with `=value` or `=(value, value)`; parentheses nest. */
