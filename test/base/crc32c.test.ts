@@ -31,3 +31,16 @@ test("any split of any range gives the checksum of the whole", () => {
     }
   }
 });
+
+test("a long range gives the same wherever in its buffer it lies", () => {
+  const buffer = Uint8Array.from({ length: 5000 }, (_, i) => (i * 151 + (i >> 3)) & 0xff).buffer;
+  for (const offset of [0, 1, 2, 3, 5]) {
+    const bytes = new Uint8Array(buffer, offset);
+    for (const start of [0, 1, 6, 15]) {
+      for (const length of [2047, 2048, 2049, 2063, 4101]) {
+        const expected = bitwiseCrc32c(bytes.subarray(start, start + length));
+        expect(updateCrc32c(0, bytes, start, start + length)).toBe(expected);
+      }
+    }
+  }
+});
