@@ -1,6 +1,6 @@
 /** What a member does with what its leader sends. */
 
-import { AssertionError } from "../base/assert.ts";
+import { assert } from "../base/assert.ts";
 import { becomeFollower } from "./roles.ts";
 import type { State } from "./state.ts";
 import { isMember, type Message, MessageType, newMessage, type Snapshot } from "./types.ts";
@@ -71,9 +71,7 @@ function appendEntries(state: State, { entries }: Message): void {
   const known = log.countMatching(entries);
   if (known === entries.length) return;
   const first = entries[known].index;
-  if (first <= state.commit) {
-    throw new AssertionError(`entry ${first} conflict with committed entry [committed(${state.commit})]`);
-  }
+  assert(first > state.commit, "no entry replaces a committed one");
   if (first <= log.lastIndex) {
     log.truncate(first - 1);
     storage.truncate(first - 1);
