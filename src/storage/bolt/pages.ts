@@ -131,6 +131,8 @@ export class PageReader {
     const isInOrder = this.#runs.some((run) => run.chunk + run.count === chunk);
     const ahead = this.#ahead?.chunk === chunk ? this.#ahead.run : undefined;
     const size = isInOrder ? BOLT_READ_SIZE : CHUNK_SIZE;
+    // Its buffer is going to be used for other chunks, so it is taken once.
+    if (ahead !== undefined) this.#ahead = undefined;
     const run = await (ahead ?? this.#read(chunk, size));
     if (run instanceof Error) throw run;
     this.#verify(run);

@@ -91,6 +91,32 @@ describe("a file written whole", () => {
     }
   });
 
+  for (const seed of seeds([1, 2, 3])) {
+    test(`is read right in whatever order its pieces are asked for (seed ${seed})`, async () => {
+      const random = new SimulatedRandom(seed);
+      const rows = Array.from({ length: 12 }, (_, i) => ({
+        key: new Uint8Array([i]),
+        value: randomValue(random, 200_000),
+      }));
+      const disk = newDisk(seed);
+      const database = await create(await openForWriting(disk), new Map([["key", rows]]));
+      const bytes = bytesOf(disk);
+      const snapshot = database.snapshot();
+      const target = new Uint8Array(50_000);
+      // Several places that are read on from in turn, so that what was read ahead for one is wanted much later, or never.
+      const positions = Array.from({ length: 5 }, () => 8192 + random.below(database.size - 8192));
+      for (let i = 0; i < 1500; i++) {
+        const place = random.below(positions.length);
+        const position = random.chance(0.3) ? 8192 + random.below(database.size - 8192) : positions[place];
+        const part = target.subarray(0, 1 + random.below(target.length));
+        const count = await snapshot.read(part, position);
+        expect(equalBytes(part.subarray(0, count), bytes.subarray(position, position + count))).toBe(true);
+        // Some go on from where they were before.
+        if (random.chance(0.5)) positions[place] = position + count < database.size ? position + count : 8192;
+      }
+    });
+  }
+
   test("takes few pages more than its rows need", async () => {
     for (const valueSize of [0, 100, 320, 1000, 1500, 2100, 3000, 5000, 20_000]) {
       const rows = Array.from({ length: 10_000 }, (_, i) => {
