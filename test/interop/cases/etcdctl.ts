@@ -68,6 +68,15 @@ const COMMANDS: Command[] = [
   { words: ["endpoint", "health", ...JSON_OUT], ignore: ["endpoint", "took"] },
   { words: ["get", "", "--from-key", ...JSON_OUT] },
   { words: ["version"] },
+  { words: ["alarm", "disarm"] },
+  { words: ["move-leader", "77"] },
+  { words: ["downgrade", "validate", "3.6"] },
+  { words: ["downgrade", "validate", "3.5"] },
+  { words: ["downgrade", "validate", "3.x"] },
+  { words: ["downgrade", "enable", "3.6"] },
+  { words: ["downgrade", "enable", "3.6"] },
+  { words: ["downgrade", "cancel", ...JSON_OUT] },
+  { words: ["downgrade", "cancel"] },
 ];
 
 export const etcdctl: Case = {

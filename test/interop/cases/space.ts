@@ -10,6 +10,8 @@ export const space: Case = {
     const stories = Object.entries(STORIES);
     for (const [name, { flags, tell }] of stories) {
       const [etcd, subject] = await context.startBoth(flags);
+      // etcd now and then takes seconds to settle the version of its storage.
+      await Promise.all([untilCluster(etcd, "3.7.0"), untilCluster(subject, "3.7.0")]);
       const [expected, actual] = await Promise.all([tell(etcd), tell(subject)]);
       expectEqual(name, expected.join("\n"), actual.join("\n"));
       await Promise.all([etcd.stop(), subject.stop()]);
