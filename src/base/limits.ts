@@ -297,9 +297,9 @@ export const SURVEY_NAMED_MAX = 5;
 
 // storage/bolt: database files
 
-/** Bytes read at a time where a file is read in order, and the pieces of it that one reader keeps; the least used goes. */
+/** Bytes read at a time where a file is read in order, and those that one reader keeps; what was used longest ago goes. */
 export const BOLT_READ_SIZE = 1 << 20;
-export const BOLT_RUNS_KEPT_MAX = 8;
+export const BOLT_KEPT_SIZE_MAX = 8 << 20;
 /** Bytes of rows visited in one step of a scan. */
 export const BOLT_SCAN_STEP_SIZE = 256 * 1024;
 /** Levels of a tree of pages; a file with more is damaged (a billion rows make nine of them at the least fan-out of ten). */

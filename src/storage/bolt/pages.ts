@@ -1,13 +1,14 @@
 /**
- * Reads nodes (a page and those it overflows into) of one state of a file: in pieces of 64 KiB, or of 1 MiB and ahead of
- * time where they are wanted in order. What comes from the disk is compared with its checksums before anyone sees it.
+ * Reads nodes (a page and those it overflows into) of one state of a file: 1 MiB at a time, and ahead of time, where they
+ * are wanted in order; otherwise one block, which is what has a checksum of its own, or less in a file that has none. What
+ * comes from the disk is compared with its checksums before anyone sees it.
  *
  * One reader serves one caller at a time: a node is at hand until the next one is asked for.
  */
 
 import { assert } from "../../base/assert.ts";
 import { EMPTY_BYTES } from "../../base/bytes.ts";
-import { BOLT_NODE_SIZE_MAX, BOLT_READ_SIZE, BOLT_RUNS_KEPT_MAX } from "../../base/limits.ts";
+import { BOLT_KEPT_SIZE_MAX, BOLT_NODE_SIZE_MAX, BOLT_READ_SIZE } from "../../base/limits.ts";
 import type { File } from "../../io/disk.ts";
 import { type Checksums, CHUNK_SIZE } from "./checksums.ts";
 import { BoltError } from "./error.ts";
@@ -23,12 +24,18 @@ export interface PageSource {
   readonly compared: Checksums | undefined;
 }
 
-/** Successive chunks of the file, in memory. */
+/** Size of a block in a file without checksums, or of a page if that is larger. */
+const PLAIN_BLOCK_SIZE = 16 * 1024;
+
+/** Uses of other runs (branches, on the way to a leaf) that may come between two successive blocks. */
+const RECENT_USES = 8;
+
+/** Successive blocks of the file, in memory. */
 interface Run {
-  chunk: number;
-  count: number;
-  bytes: Uint8Array;
-  view: DataView;
+  readonly block: number;
+  readonly count: number;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
   lastUse: number;
 }
 
@@ -36,17 +43,20 @@ export class PageReader {
   /** The node that `open` or `tryOpen` found. */
   readonly node: Node;
   readonly #source: PageSource;
+  readonly #blockSize: number;
   readonly #runs: Run[] = [];
-  readonly #runsMax: number;
+  readonly #keptSizeMax: number;
+  #keptSize = 0;
   #clock = 0;
   #current: Run | undefined;
   /** The read that has been started because the one before it was in order. */
-  #ahead: { readonly chunk: number; readonly run: Promise<Run | Error> } | undefined;
+  #ahead: { readonly block: number; readonly run: Promise<Run | Error> } | undefined;
   #scratch: Uint8Array = EMPTY_BYTES;
 
-  constructor(source: PageSource, runsMax = BOLT_RUNS_KEPT_MAX) {
+  constructor(source: PageSource, keptSizeMax = BOLT_KEPT_SIZE_MAX) {
     this.#source = source;
-    this.#runsMax = runsMax;
+    this.#keptSizeMax = keptSizeMax;
+    this.#blockSize = source.compared === undefined ? Math.max(PLAIN_BLOCK_SIZE, source.pageSize) : CHUNK_SIZE;
     this.node = new Node(source.file.path);
   }
 
@@ -57,11 +67,11 @@ export class PageReader {
       throw this.#error(page, `there is no such page: the high-water mark is at ${highWater}`);
     }
     const position = page * pageSize;
-    const run = this.#find(Math.floor(position / CHUNK_SIZE));
+    const run = this.#find(Math.floor(position / this.#blockSize));
     if (run === undefined) return false;
-    const start = position - run.chunk * CHUNK_SIZE;
+    const start = position - run.block * this.#blockSize;
     const size = this.#nodeSize(page, run.view, start);
-    if (start + size > run.count * CHUNK_SIZE) return false;
+    if (start + size > run.count * this.#blockSize) return false;
     this.node.set(page, run.bytes, run.view, start, start + size);
     return true;
   }
@@ -70,9 +80,9 @@ export class PageReader {
   async open(page: number): Promise<void> {
     if (this.tryOpen(page)) return;
     const position = page * this.#source.pageSize;
-    const chunk = Math.floor(position / CHUNK_SIZE);
-    const run = this.#find(chunk) ?? await this.#load(chunk);
-    const size = this.#nodeSize(page, run.view, position - run.chunk * CHUNK_SIZE);
+    const block = Math.floor(position / this.#blockSize);
+    const run = this.#find(block) ?? await this.#load(block);
+    const size = this.#nodeSize(page, run.view, position - run.block * this.#blockSize);
     if (this.tryOpen(page)) return;
     if (this.#scratch.length < size) this.#scratch = new Uint8Array(size);
     await this.read(this.#scratch.subarray(0, size), position);
@@ -84,10 +94,10 @@ export class PageReader {
     assert(position + target.length <= this.#source.size, "reading ends at the high-water mark");
     let done = 0;
     while (done < target.length) {
-      const chunk = Math.floor((position + done) / CHUNK_SIZE);
-      const run = this.#find(chunk) ?? await this.#load(chunk);
-      const start = position + done - run.chunk * CHUNK_SIZE;
-      const size = Math.min(target.length - done, run.count * CHUNK_SIZE - start);
+      const block = Math.floor((position + done) / this.#blockSize);
+      const run = this.#find(block) ?? await this.#load(block);
+      const start = position + done - run.block * this.#blockSize;
+      const size = Math.min(target.length - done, run.count * this.#blockSize - start);
       target.set(run.bytes.subarray(start, start + size), done);
       done += size;
     }
@@ -95,9 +105,9 @@ export class PageReader {
 
   /** Reads, and so compares, all bytes of the state. */
   async readAll(): Promise<void> {
-    for (let chunk = 0; chunk * CHUNK_SIZE < this.#source.size;) {
-      const run = await this.#load(chunk);
-      chunk = run.chunk + run.count;
+    for (let block = 0; block * this.#blockSize < this.#source.size;) {
+      const run = await this.#load(block);
+      block = run.block + run.count;
     }
   }
 
@@ -115,11 +125,11 @@ export class PageReader {
     return size;
   }
 
-  #find(chunk: number): Run | undefined {
+  #find(block: number): Run | undefined {
     const current = this.#current;
-    if (current !== undefined && chunk >= current.chunk && chunk < current.chunk + current.count) return current;
+    if (current !== undefined && block >= current.block && block < current.block + current.count) return current;
     for (const run of this.#runs) {
-      if (chunk < run.chunk || chunk >= run.chunk + run.count) continue;
+      if (block < run.block || block >= run.block + run.count) continue;
       run.lastUse = ++this.#clock;
       this.#current = run;
       return run;
@@ -127,31 +137,40 @@ export class PageReader {
     return undefined;
   }
 
-  async #load(chunk: number): Promise<Run> {
-    const isInOrder = this.#runs.some((run) => run.chunk + run.count === chunk);
-    const ahead = this.#ahead?.chunk === chunk ? this.#ahead.run : undefined;
-    const size = isInOrder ? BOLT_READ_SIZE : CHUNK_SIZE;
-    // Its buffer is going to be used for other chunks, so it is taken once.
+  async #load(block: number): Promise<Run> {
+    const isInOrder = this.#isInOrder(block);
+    const ahead = this.#ahead?.block === block ? this.#ahead.run : undefined;
+    const size = isInOrder ? BOLT_READ_SIZE : this.#blockSize;
+    // Its buffer is going to be used for other blocks, so it is taken once.
     if (ahead !== undefined) this.#ahead = undefined;
-    const run = await (ahead ?? this.#read(chunk, size));
+    const run = await (ahead ?? this.#read(block, size));
     if (run instanceof Error) throw run;
     this.#verify(run);
     run.lastUse = ++this.#clock;
     this.#runs.push(run);
+    this.#keptSize += run.bytes.length;
     this.#current = run;
-    const next = chunk + run.count;
-    if (isInOrder && next * CHUNK_SIZE < this.#source.size) {
+    const next = block + run.count;
+    if (isInOrder && next * this.#blockSize < this.#source.size) {
       // It answers with its error, so that one which nobody comes to wait for is not an unhandled rejection.
       const read = this.#read(next, BOLT_READ_SIZE).catch((error: Error) => error);
-      this.#ahead = { chunk: next, run: read };
+      this.#ahead = { block: next, run: read };
     }
     return run;
   }
 
-  async #read(chunk: number, size: number): Promise<Run> {
+  /** Whether the block before was wanted lately. Among all that is kept there often is one before, in a file of any order. */
+  #isInOrder(block: number): boolean {
+    for (const run of this.#runs) {
+      if (run.block + run.count === block && this.#clock - run.lastUse < RECENT_USES) return true;
+    }
+    return false;
+  }
+
+  async #read(block: number, size: number): Promise<Run> {
     const { file } = this.#source;
     const bytes = this.#buffer(size);
-    const position = chunk * CHUNK_SIZE;
+    const position = block * this.#blockSize;
     const end = Math.min(size, this.#source.size - position);
     for (let done = 0; done < end;) {
       const count = await file.read(bytes.subarray(done, end), position + done);
@@ -160,29 +179,38 @@ export class PageReader {
       }
       done += count;
     }
-    return { chunk, count: Math.ceil(end / CHUNK_SIZE), bytes, view: viewOf(bytes), lastUse: 0 };
+    return { block, count: Math.ceil(end / this.#blockSize), bytes, view: viewOf(bytes), lastUse: 0 };
   }
 
-  /** A buffer of at least this size: a new one, or that of the run whose use is longest ago. Never the present node's. */
+  /** A buffer of at least this size, in the place of the runs whose use is longest ago. Never the present node's. */
   #buffer(size: number): Uint8Array {
-    if (this.#runs.length < this.#runsMax) return new Uint8Array(size);
-    let oldest = -1;
-    for (let i = 0; i < this.#runs.length; i++) {
-      if (this.#runs[i] !== this.#current && (oldest < 0 || this.#runs[i].lastUse < this.#runs[oldest].lastUse)) {
-        oldest = i;
-      }
+    while (this.#keptSize + size > this.#keptSizeMax && this.#runs.length > 1) {
+      const { bytes } = this.#forgetOldest();
+      if (bytes.length === size) return bytes;
     }
-    const [run] = this.#runs.splice(oldest, 1);
-    return run.bytes.length >= size ? run.bytes : new Uint8Array(size);
+    return new Uint8Array(size);
+  }
+
+  #forgetOldest(): Run {
+    const runs = this.#runs;
+    let oldest = runs[0] === this.#current ? 1 : 0;
+    for (let i = oldest + 1; i < runs.length; i++) {
+      if (runs[i] !== this.#current && runs[i].lastUse < runs[oldest].lastUse) oldest = i;
+    }
+    const run = runs[oldest];
+    runs[oldest] = runs[runs.length - 1];
+    runs.pop();
+    this.#keptSize -= run.bytes.length;
+    return run;
   }
 
   #verify(run: Run): void {
     const { compared, pageSize } = this.#source;
     if (compared === undefined) return;
     for (let i = 0; i < run.count; i++) {
-      if (compared.matches(run.chunk + i, run.bytes, i * CHUNK_SIZE)) continue;
-      const position = (run.chunk + i) * CHUNK_SIZE;
-      const end = Math.min(position + CHUNK_SIZE, this.#source.size);
+      if (compared.matches(run.block + i, run.bytes, i * this.#blockSize)) continue;
+      const position = (run.block + i) * this.#blockSize;
+      const end = Math.min(position + this.#blockSize, this.#source.size);
       throw this.#error(
         Math.max(FIRST_PAGE, position / pageSize),
         `the checksum of bytes ${position} to ${end} of the file does not match: they have changed since they were written`,

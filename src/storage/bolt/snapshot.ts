@@ -3,11 +3,12 @@
  * the transaction id before, then the pages as they are. There are no marks in it: it is not this file any more.
  */
 
+import { BOLT_READ_SIZE } from "../../base/limits.ts";
 import { encodeMeta, type Meta } from "./format.ts";
 import { PageReader, type PageSource } from "./pages.ts";
 
-/** One run is being copied from while the next is read. */
-const RUNS = 2;
+/** One piece is being copied from while the next is read. */
+const KEPT_SIZE = 2 * BOLT_READ_SIZE;
 
 export class BoltSnapshot {
   readonly size: number;
@@ -19,7 +20,7 @@ export class BoltSnapshot {
     this.#metas = new Uint8Array(2 * meta.pageSize);
     this.#metas.set(encodeMeta(0, meta, undefined));
     this.#metas.set(encodeMeta(1, { ...meta, txid: Math.max(0, meta.txid - 1) }, undefined), meta.pageSize);
-    this.#reader = new PageReader(source, RUNS);
+    this.#reader = new PageReader(source, KEPT_SIZE);
   }
 
   /** Fills `target` from `position` on; returns the count, less than asked for only at the end. Throws BoltError. */
