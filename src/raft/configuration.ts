@@ -2,8 +2,9 @@
 
 import { assert } from "../base/assert.ts";
 import { changeConfiguration } from "./conf_change/mod.ts";
-import { broadcastAppend, maybeCommit, sendNewEntries } from "./replication.ts";
+import { maybeCommit } from "./replication.ts";
 import { becomeFollower } from "./roles.ts";
+import { broadcastAppend, sendNewEntries } from "./sending.ts";
 import type { State } from "./state.ts";
 import { abortTransfer } from "./transfer.ts";
 import { type ConfChangeV2, NO_MEMBER } from "./types.ts";

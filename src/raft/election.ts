@@ -2,7 +2,7 @@
 
 import { utf8 } from "../base/bytes.ts";
 import { VoteResult } from "./quorum/mod.ts";
-import { replicate } from "./replication.ts";
+import { replicate } from "./sending.ts";
 import { becomeCandidate, becomeFollower, becomeLeader, becomePreCandidate } from "./roles.ts";
 import type { State } from "./state.ts";
 import { EntryType, type Message, MessageType, newMessage, NO_MEMBER } from "./types.ts";

@@ -15,7 +15,7 @@
  * knowledge of which member is reachable, and any decision on who should be a member.
  *
  * Read: types; options, raft; state with log, storage_progress, apply_progress and tracker/; dispatch with terms, then the
- * families: ticks, election, roles, proposal, replication, following, read_index, transfer, configuration with
+ * families: ticks, election, roles, proposal, sending, replication, following, read_index, transfer, configuration with
  * conf_change/, storage_messages; last ready and text.
  */
 export * from "./types.ts";

@@ -1,7 +1,7 @@
 /** Proposals: a leader appends them, a follower passes them on, everyone else drops them. */
 
 import { EMPTY_BYTES } from "../base/bytes.ts";
-import { decodeConfChange } from "./conf_change/mod.ts";
+import { decodeConfChange, isLeaveJoint } from "./conf_change/mod.ts";
 import { dataSize } from "./entry.ts";
 import type { StepOutcome } from "./outcome.ts";
 import type { State } from "./state.ts";
@@ -68,5 +68,5 @@ function isConfChangeRefused(state: State, entry: Pick<Entry, "data" | "type">):
   if (!state.settings.checksConfChanges) return false;
   const change = decodeConfChange(entry);
   if (state.pendingConfIndex > state.apply.applied) return true;
-  return state.tracker.isJoint ? change.changes.length > 0 : change.changes.length === 0;
+  return state.tracker.isJoint ? !isLeaveJoint(change) : change.changes.length === 0;
 }

@@ -4,7 +4,7 @@
  */
 
 import { EMPTY_BYTES } from "../base/bytes.ts";
-import { broadcastHeartbeat } from "./replication.ts";
+import { broadcastHeartbeat } from "./sending.ts";
 import type { State } from "./state.ts";
 import type { Progress } from "./tracker/mod.ts";
 import { type Message, MessageType, newMessage, NO_MEMBER } from "./types.ts";

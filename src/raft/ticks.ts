@@ -2,7 +2,7 @@
 
 import { campaignByTimeout, checkQuorum } from "./election.ts";
 import { heartbeatContext } from "./read_index.ts";
-import { broadcastHeartbeat } from "./replication.ts";
+import { broadcastHeartbeat } from "./sending.ts";
 import type { State } from "./state.ts";
 import { abortTransfer } from "./transfer.ts";
 

@@ -1,6 +1,6 @@
 /** Handing leadership to another member (Raft's dissertation, section 3.10). */
 
-import { sendAppend } from "./replication.ts";
+import { sendAppend } from "./sending.ts";
 import type { State } from "./state.ts";
 import type { Progress } from "./tracker/mod.ts";
 import { type Message, MessageType, newMessage, NO_MEMBER } from "./types.ts";
