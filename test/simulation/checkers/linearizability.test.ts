@@ -47,6 +47,20 @@ test("a read of a value that nobody wrote there is found", () => {
   expect(violations(scribe.end())).toHaveLength(1);
 });
 
+test("two writes cannot have made one revision", () => {
+  const scribe = new Scribe();
+  const first = scribe.begin(1, put("a", "v1"));
+  const second = scribe.begin(2, put("b", "v2"));
+  scribe.execute(first);
+  scribe.execute(second);
+  scribe.answer(first);
+  scribe.answer(second);
+  scribe.do(3, { ...get("a", "c"), isCountOnly: true });
+  expect(violations(scribe.end())).toEqual([]);
+  tamper(second, { revision: 2 });
+  expect(violations(scribe.observations)).toHaveLength(1);
+});
+
 test("a write that is answered late may be seen before its answer", () => {
   const scribe = new Scribe();
   const slow = scribe.begin(1, put("a", "v1"));

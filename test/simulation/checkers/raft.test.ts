@@ -122,6 +122,18 @@ test("a leader that was elected before the commit was heard of is found as well"
   ]);
 });
 
+test("a commit in an early term counts from then on, though a later term heard of it first", () => {
+  const scribe = group();
+  scribe.raft(1n, { role: "leader", vote: 1n, commit: 2, entries: entriesOf(1, 3, 1) });
+  scribe.raft(2n, { term: 2, role: "leader", commit: 2, entries: entriesOf(2, 3, 1) });
+  scribe.raft(3n, { term: 3, entries: entriesOf(1, 2, 2), commit: 3 });
+  expect(checkLeaderCompleteness(scribe.observations).violations).toEqual([]);
+  scribe.raft(1n, { role: "leader", vote: 1n, commit: 3 });
+  expect(checkLeaderCompleteness(scribe.observations).violations).toEqual([
+    "member 2 leads term 2 without entry 3 of term 1, which member 3 committed in term 1",
+  ]);
+});
+
 test("different entries committed at one index are found", () => {
   const scribe = group();
   scribe.raft(3n, { term: 2, entries: entriesOf(2, 2, 1), commit: 2 });

@@ -26,12 +26,16 @@ function verdict(candidates: RegisterCandidate[], stepsMax = 100_000): string {
 }
 
 /** Tries every subset of what is uncertain in every order. */
-function tryEverything(candidates: readonly RegisterCandidate[], state = 0): boolean {
+function tryEverything<State, Operation>(
+  model: SequentialModel<State, Operation>,
+  candidates: readonly Candidate<Operation>[],
+  state = model.initial,
+): boolean {
   if (!candidates.some(({ isCertain }) => isCertain)) return true;
   return candidates.some((next) => {
     const rest = candidates.filter((other) => other !== next);
     if (rest.some((other) => other.returned < next.invoked)) return false;
-    return REGISTER.step(state, next.operation).some((after) => tryEverything(rest, after));
+    return model.step(state, next.operation).some((after) => tryEverything(model, rest, after));
   });
 }
 
@@ -66,35 +70,67 @@ test("the search agrees with trying everything", () => {
   );
   fc.assert(
     fc.property(fc.array(candidate, { maxLength: 6 }), (candidates) => {
-      expect(verdict(candidates)).toBe(tryEverything(candidates) ? "linearizable" : "impossible");
+      expect(verdict(candidates)).toBe(tryEverything(REGISTER, candidates) ? "linearizable" : "impossible");
     }),
     { numRuns: 1000 },
   );
 });
 
+/** Two registers, which one read can see together. */
+interface PairAccess {
+  readonly kind: "write" | "read";
+  readonly at: "left" | "right" | "both";
+  readonly value: string;
+}
+
+const PAIR: SequentialModel<string, PairAccess> = {
+  initial: "00",
+  step(state, { kind, at, value }) {
+    const [left, right] = at === "both" ? value : at === "left" ? value + state[1] : state[0] + value;
+    return kind === "write" || state === left + right ? [left + right] : [];
+  },
+  isRelated: (a, b) => a.at === b.at || a.at === "both" || b.at === "both",
+  text: (state) => state,
+};
+
 test("uncertain operations that do not notice one another are all found behind what does", () => {
-  // Two registers in one: a read sees both.
-  interface Pair {
-    readonly at: 0 | 1 | "both";
-    readonly value: string;
-  }
-  const model: SequentialModel<string, Pair> = {
-    initial: "00",
-    step: (state, { at, value }) =>
-      at === "both" ? (state === value ? [state] : []) : [at === 0 ? value + state[1] : state[0] + value],
-    isRelated: (a, b) => a.at === b.at || a.at === "both" || b.at === "both",
-    text: (state) => state,
+  const operation = (
+    kind: PairAccess["kind"],
+    at: PairAccess["at"],
+    value: string,
+    invoked: number,
+    length = Infinity,
+  ) => {
+    return {
+      operation: { kind, at, value },
+      invoked,
+      returned: invoked + length,
+      isCertain: length < Infinity,
+      rank: undefined,
+    };
   };
-  const operation = (at: Pair["at"], value: string, invoked: number, returned = Infinity): Candidate<Pair> => {
-    return { operation: { at, value }, invoked, returned, isCertain: returned < Infinity, rank: undefined };
-  };
-  const lost = [operation(0, "1", 1), operation(1, "2", 2), operation(0, "3", 3)];
-  for (const value of ["00", "10", "02", "12", "32"]) {
-    expect(search(model, [...lost, operation("both", value, 4, 5)], 1000).verdict).toBe("linearizable");
+  const lost = [operation("write", "left", "1", 1), operation("write", "right", "2", 2)];
+  const verdictOf = (candidates: Candidate<PairAccess>[]) => search(PAIR, candidates, 100_000).verdict;
+  for (const value of ["00", "10", "02", "12"]) {
+    expect(verdictOf([...lost, operation("read", "both", value, 4, 1)])).toBe("linearizable");
   }
-  expect(search(model, [...lost, operation("both", "21", 4, 5)], 1000).verdict).toBe("impossible");
-  const twice = [operation("both", "12", 4, 5), operation("both", "10", 6, 7)];
-  expect(search(model, [...lost, ...twice], 1000).verdict).toBe("impossible");
+  expect(verdictOf([...lost, operation("read", "both", "21", 4, 1)])).toBe("impossible");
+
+  const digit = fc.constantFrom("0", "1");
+  const single = fc.tuple(fc.constantFrom("left" as const, "right" as const), digit);
+  const both = fc.tuple(fc.constant("both" as const), fc.tuple(digit, digit).map((digits) => digits.join("")));
+  const access = fc.tuple(
+    fc.constantFrom("write" as const, "read" as const),
+    fc.oneof(single, both),
+    fc.nat(12),
+    fc.constantFrom(2, 5, Infinity),
+  ).map(([kind, [at, value], invoked, length]) => operation(kind, at, value, invoked, length));
+  fc.assert(
+    fc.property(fc.array(access, { maxLength: 6 }), (candidates) => {
+      expect(verdictOf(candidates)).toBe(tryEverything(PAIR, candidates) ? "linearizable" : "impossible");
+    }),
+    { numRuns: 1500 },
+  );
 });
 
 test("a rank that may not fall leaves one order", () => {

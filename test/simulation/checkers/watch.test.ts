@@ -115,7 +115,7 @@ test("a wrong previous record is found, a compacted one may be missing", () => {
   expect(without(true, putEvent("a", "v9", 2).kv)[0]).toContain("with a wrong previous record");
 });
 
-test("progress is a promise about everything before and after it", () => {
+test("progress is a promise that everything before it was sent", () => {
   const scribe = written();
   const record = scribe.watch("a", "z", 0);
   scribe.do(1, put("d", "v6"));
