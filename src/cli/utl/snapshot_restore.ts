@@ -251,7 +251,9 @@ async function restore(plan: Plan, lockTimeoutMs: number, console: Console, inte
   }
 }
 
-function asRestoreError(error: unknown): unknown {
+function asRestoreError(reason: unknown): unknown {
+  // What the log says to a member that starts is no help here.
+  const error = reason instanceof WalError && reason.cause instanceof DiskError ? reason.cause : reason;
   if (error instanceof WalError) return new CommandError(ExitCode.ERROR, error.message);
   if (error instanceof DiskError && (error.code === "ENOSPC" || error.code === "EDQUOT")) {
     return new CommandError(
