@@ -159,11 +159,13 @@ const STORIES: Record<string, Story> = {
       await ask("/v3/maintenance/status", {});
       await ask("/v3/maintenance/downgrade", { action: "ENABLE", version: "3.5" });
       await ask("/v3/maintenance/downgrade", { action: "VALIDATE", version: "3.6" });
+      seen.push(withoutTerm(await raw(server, "/v3/maintenance/hash", {})));
       await server.restart("SIGTERM");
       await ask("/v3/maintenance/status", {});
       await ask("/v3/maintenance/downgrade", { action: "CANCEL" });
       await untilCluster(server, "3.7.0");
       await ask("/v3/maintenance/status", {});
+      seen.push(withoutTerm(await raw(server, "/v3/maintenance/hash", {})));
       seen.push(await get(server, "/version"));
       return seen;
     },
