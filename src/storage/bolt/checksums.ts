@@ -8,6 +8,10 @@
  * is that of a beginning, and the next transaction carries it on. The area of an earlier transaction is ordinary (dead)
  * bytes to the later ones. The meta page's mark holds position, size and CRC of the area.
  *
+ * Another program may write to dead pages and behind the high-water mark as soon as it has opened the file, and the mark goes
+ * only with its first transaction. If it dies before that, the file counts as damaged although nothing of the state is: let
+ * that program open it once more.
+ *
  * Each append writes the checksums of the whole file: 4 bytes for 64 KiB, 25 KB for 400 MB, half a MiB for 8 GiB.
  */
 
