@@ -14,6 +14,7 @@ import { bolt } from "./cases/bolt.ts";
 import { clientv3 } from "./cases/clientv3.ts";
 import { connect } from "./cases/connect.ts";
 import { differential } from "./cases/differential.ts";
+import { downgrade } from "./cases/downgrade.ts";
 import { etcdctl } from "./cases/etcdctl.ts";
 import { gateway } from "./cases/gateway.ts";
 import { h2spec } from "./cases/h2spec.ts";
@@ -38,6 +39,7 @@ const CASES: Case[] = [
   wal,
   bolt,
   space,
+  downgrade,
   swap,
   raft,
   differential,
