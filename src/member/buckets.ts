@@ -141,18 +141,18 @@ export class KeyBucket implements BucketSource {
   readonly name = utf8(Bucket.KEY);
   readonly #store: Store;
   readonly #state: CapturedState;
-  readonly #firstRow: number;
+  readonly #afterRevision: number;
   #cursor: RevisionCursor | undefined;
 
   constructor(store: Store, state: CapturedState, afterRevision: number) {
     this.#store = store;
     this.#state = state;
-    this.#firstRow = store.rowAtOrAfter(afterRevision + 1);
+    this.#afterRevision = afterRevision;
   }
 
   open(): RevisionCursor {
     const { endRow, compactRevision } = this.#state;
-    return this.#cursor = this.#store.openRevisions(this.#firstRow, endRow, compactRevision);
+    return this.#cursor = this.#store.openRevisions(this.#afterRevision, endRow, compactRevision);
   }
 
   /** Bytes of the rows that the newest cursor has passed, as `Store.storedSize` counts them. */

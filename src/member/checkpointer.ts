@@ -251,6 +251,7 @@ export class Checkpointer {
       storedSize: keys.passedSize + (isRewrite ? 0 : this.#state.storedSize),
       recordedIndex: this.#state.recordedIndex,
     };
+    store.savedRevision = state.revision;
     return written;
   }
 
@@ -277,7 +278,8 @@ export class Checkpointer {
     const { size, state } = this.#parts.directory.database;
     const { storedSize } = this.#state;
     const livePages = state?.livePages;
-    return { size, liveSize: livePages === undefined ? size : livePages * state!.pageSize, storedSize };
+    // The two meta pages are no part of any tree.
+    return { size, liveSize: livePages === undefined ? size : (livePages + 2) * state!.pageSize, storedSize };
   }
 
   #tellFailure(error: Error): void {

@@ -66,7 +66,7 @@ export async function createDatabase(
     turn: () => new Promise((resolve) => options.clock.defer(resolve)),
     check: () => {},
   });
-  return checkpointState(EMPTY_META, 0, 1, 0);
+  return checkpointState(target, EMPTY_META, 0, 0);
 }
 
 /** Reads the database into the state. Rejects with DataDirectoryError: it is damaged, or does not fit the log. */
@@ -92,7 +92,7 @@ export async function loadDatabase(
     if (meta.index < snapshot.index) throw mismatch(directory, meta.index, snapshot.index);
   }
   if (found === undefined) {
-    return { checkpoint: checkpointState(EMPTY_META, snapshot.index, 1, 0), compaction: undefined };
+    return { checkpoint: checkpointState(target, EMPTY_META, snapshot.index, 0), compaction: undefined };
   }
   tellChecksums(options, found);
   checkVersion(database.path, meta);
@@ -105,8 +105,7 @@ export async function loadDatabase(
     "backend-size-bytes": database.size,
     "took": formatDuration(clock.monotonicMs() - startMs),
   });
-  const { revision } = target.keyspace.store;
-  return { checkpoint: checkpointState(meta, snapshot.index, revision, storedSize), compaction };
+  return { checkpoint: checkpointState(target, meta, snapshot.index, storedSize), compaction };
 }
 
 /** Lets the database that was received for a snapshot take the place of the present one. */
@@ -177,11 +176,14 @@ async function read<T>(path: string, action: () => Promise<T>): Promise<T> {
   }
 }
 
+/** The state is what the database holds: from here on the store keeps what the database will have to be told. */
 function checkpointState(
+  { keyspace: { store } }: DatabaseTarget,
   { index, storageVersion, finishedCompactRevision }: DatabaseMeta,
   recordedIndex: number,
-  revision: number,
   storedSize: number,
 ): CheckpointState {
+  const { revision } = store;
+  store.savedRevision = revision;
   return { index, revision, storageVersion, finishedCompactRevision, storedSize, recordedIndex };
 }

@@ -6,6 +6,8 @@
  *     sweep:  every row up to C in order: into the hash, then out if it does not stay
  *     move:   the live records of mostly dead slabs are copied together, so that those slabs can be freed
  *
+ * Tombstones that no database holds yet stay until a later compaction; nobody can read them, and no hash counts them.
+ *
  * Compactions run one after another in the order they were scheduled, and wait for pins below their revision.
  */
 
@@ -71,6 +73,11 @@ export class CompactionJob {
     return ends > this.revision && ((flags & TOMBSTONE) === 0 || main === this.revision);
   }
 
+  /** What ended a key is needed until the database has it: there the key's rows may still be. */
+  #isKept(main: number, ends: number, flags: number): boolean {
+    return main > this.#state.savedRevision && ends > this.revision && (flags & TOMBSTONE) !== 0;
+  }
+
   #sweep(budget: number): number {
     const history = this.#state.history;
     let left = budget;
@@ -89,7 +96,7 @@ export class CompactionJob {
         if (this.#hash !== undefined && (main > this.#previousRevision || survives)) {
           left -= 0.2 + this.#hash.add(chunk, position) / 256;
         }
-        if (!survives) {
+        if (!survives && !this.#isKept(main, ends, flags)) {
           const row = chunk.rowAt(position);
           if (ends === Infinity) {
             this.#removeKey(row);

@@ -1,6 +1,7 @@
 /**
- * The rows of a database's `key` bucket, in order: every revision in a stretch of the history that a compaction at the
- * given revision leaves, however much of it has been carried out. Between two calls anything may happen to the store, as
+ * The rows of a database's `key` bucket, in order: every revision after a given one that a compaction at another leaves,
+ * however much of it has been carried out. Where the database holds earlier rows (the first revision is not 0), what ended
+ * a key is one of them, compacted or not: else the key would live on. Between two calls anything may happen to the store, as
  * long as a pin keeps those rows; so two cursors opened alike give the same rows.
  */
 
@@ -17,6 +18,7 @@ export class RevisionCursor {
   readonly #state: StoreState;
   readonly #endRow: number;
   readonly #compactRevision: number;
+  readonly #isContinued: boolean;
   #row: number;
   #chunk: HistoryChunk | undefined;
   #position = -1;
@@ -26,9 +28,10 @@ export class RevisionCursor {
   /** Bytes of the rows passed so far in a database: key, value, and what the file spends on each. */
   passedSize = 0;
 
-  constructor(state: StoreState, firstRow: number, endRow: number, compactRevision: number) {
+  constructor(state: StoreState, afterRevision: number, endRow: number, compactRevision: number) {
     this.#state = state;
-    this.#row = firstRow - 1;
+    this.#row = state.history.rowAtOrAfter(afterRevision + 1) - 1;
+    this.#isContinued = afterRevision > 0;
     this.#endRow = endRow;
     this.#compactRevision = compactRevision;
   }
@@ -87,7 +90,7 @@ export class RevisionCursor {
     if (main > compactRevision) return true;
     // As the compaction itself decides. A row that was the newest when the cursor was opened ends later than that.
     return chunk.endsAt(position) > compactRevision &&
-      ((chunk.flagsAt(position) & TOMBSTONE) === 0 || main === compactRevision);
+      (this.#isContinued || main === compactRevision || (chunk.flagsAt(position) & TOMBSTONE) === 0);
   }
 }
 

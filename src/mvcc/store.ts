@@ -194,11 +194,16 @@ export class Store {
   }
 
   /**
-   * The rows [firstRow, endRow) as etcd's database holds them, without those that a compaction at `compactRevision` takes
-   * out. The caller pins that revision meanwhile.
+   * The rows behind `afterRevision` (0: all) and below `endRow` as etcd's database holds them, without those that a
+   * compaction at `compactRevision` takes out. The caller pins that revision meanwhile.
    */
-  openRevisions(firstRow: number, endRow: number, compactRevision: number): RevisionCursor {
-    return new RevisionCursor(this.#state, firstRow, endRow, compactRevision);
+  openRevisions(afterRevision: number, endRow: number, compactRevision: number): RevisionCursor {
+    return new RevisionCursor(this.#state, afterRevision, endRow, compactRevision);
+  }
+
+  /** A database that is appended to holds every revision up to this one; Infinity, as at first: there is none. */
+  set savedRevision(revision: number) {
+    this.#state.savedRevision = revision;
   }
 
   // --- writing

@@ -51,6 +51,13 @@ const SYNCS: [name: string, skipSync: SkipSync][] = [
     "of the names it has read",
     (operation, phase) => phase === "restart" && isDirectorySync(operation, "data/member/wal"),
   ],
+  ["of a new database", (operation) => isSync(operation, /snap\/tmp-db$/)],
+  ["of a new database's name", (operation, phase) => phase === "run" && isDirectorySync(operation, "data/member/snap")],
+  [
+    "of the database's name, when it is read",
+    (operation, phase) => phase !== "run" && isDirectorySync(operation, "data/member/snap"),
+  ],
+  ["of what is appended to the database", (operation) => isSync(operation, /snap\/db$/)],
   [
     "of the log's name, when it has read it",
     (operation, phase) => phase === "restart" && isDirectorySync(operation, "data/member"),
@@ -67,6 +74,8 @@ describe("without one sync something acknowledged is lost", () => {
     const skipSync: SkipSync = (operation, phase) => {
       // What a repair sets aside was never acknowledged; the tests of the log itself look after it.
       if (operation.path.endsWith(".broken")) return false;
+      // Nothing is ever read from a snapshot file.
+      if (operation.path.endsWith(".snap")) return false;
       if (!SYNCS.some(([, isListed]) => isListed(operation, phase))) unlisted.add(`${phase}: ${operation.path}`);
       return false;
     };

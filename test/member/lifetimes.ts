@@ -23,6 +23,9 @@ import { Watch } from "../../src/gen/etcdserverpb/watch_pb.ts";
 import { Keyspace } from "../../src/keyspace/mod.ts";
 import { Membership } from "../../src/membership/mod.ts";
 import { RecordView } from "../../src/mvcc/mod.ts";
+import { silentLogger } from "../../src/io/log.ts";
+import { readMeta, restoreState } from "../../src/member/restore.ts";
+import { BoltDatabase } from "../../src/storage/bolt/mod.ts";
 import { RaftOperation } from "../../src/wire/mod.ts";
 import { TestMember } from "../harness/member.ts";
 import { SimulatedClock } from "../harness/simulated_clock.ts";
@@ -64,8 +67,9 @@ export interface LifetimesResult {
   readonly acknowledgedCount: number;
   /** Why the member of the first lifetime gave up, or did not start. */
   readonly failure: Error | undefined;
-  /** What the disk of the first lifetime did. */
+  /** What the disk of the first lifetime did, and how many operations until its member served. */
   readonly trace: readonly string[];
+  readonly startOperationCount: number;
 }
 
 /** An operation of a client that goes through the log. */
@@ -135,7 +139,8 @@ function describeState({ store, lessor }: Keyspace): string {
     );
   }
   job.close();
-  for (const { id, ttl } of lessor.records()) lines.push(`lease ${id} ttl ${ttl}`);
+  const leases = [...lessor.records()].sort((a, b) => Number(a.id - b.id));
+  for (const { id, ttl } of leases) lines.push(`lease ${id} ttl ${ttl}`);
   lines.push(`hash ${hashKv(store)}`);
   return lines.join("\n");
 }
@@ -181,19 +186,21 @@ class Model {
     this.seenTerm = raftTerm;
   }
 
-  /** Takes a recovered state for what it is, or says what is wrong with it. */
-  recover({ member }: TestMember): void {
-    const state = describeState(member.keyspace);
+  /** After how many operations a state was found, at least `least`; or says that it is none of them. */
+  positionOf(state: string, least: number): number {
     const stateAfter = (count: number) => count === 0 ? this.initialState : this.submitted[count - 1].state;
-    let count = this.acknowledgedCount;
+    let count = least;
     while (count <= this.submitted.length && stateAfter(count) !== state) count++;
     require(
       count <= this.submitted.length,
-      () =>
-        `recovered\n${state}\nacknowledged were ${this.acknowledgedCount} of ${this.submitted.length} operations:\n${
-          stateAfter(this.acknowledgedCount)
-        }`,
+      () => `found\n${state}\nacknowledged were ${least} of ${this.submitted.length} operations:\n${stateAfter(least)}`,
     );
+    return count;
+  }
+
+  /** Takes a recovered state for what it is, or says what is wrong with it. */
+  recover({ member }: TestMember): void {
+    const count = this.positionOf(describeState(member.keyspace), this.acknowledgedCount);
     const revision = member.keyspace.store.revision;
     require(revision >= this.seenRevision, () => `revision ${revision} after ${this.seenRevision} was seen`);
     require(member.raftTerm > this.seenTerm, () => `term ${member.raftTerm} after ${this.seenTerm} was seen`);
@@ -235,10 +242,15 @@ export async function runLifetimes(options: LifetimesOptions): Promise<Lifetimes
   disk.capacity = options.capacity ?? Infinity;
   const first = disk;
   let failure: Error | undefined;
+  let startOperationCount = 0;
+  const onStarted = (): void => {
+    if (disk === first) startOperationCount = disk.operationCount;
+    phase = "run";
+  };
   for (let lifetime = 0;; lifetime++) {
     const isLast = lifetime === lifetimeCount;
     phase = lifetime === 0 ? "first start" : "restart";
-    const life = live(disk, clock, model, random, isLast, () => phase = "run");
+    const life = live(disk, clock, model, random, isLast, onStarted);
     const mayFail = lifetime === 0 && (options.capacity !== undefined || typeof end.fault === "object");
     let violation: string | undefined;
     try {
@@ -249,11 +261,12 @@ export async function runLifetimes(options: LifetimesOptions): Promise<Lifetimes
     }
     if (violation !== undefined || isLast) {
       const { operationCount, trace } = first;
-      return { violation, operationCount, acknowledgedCount: model.acknowledgedCount, failure, trace };
+      const { acknowledgedCount } = model;
+      return { violation, operationCount, acknowledgedCount, failure, trace, startOperationCount };
     }
     const { kind } = end;
     end = {
-      operation: 1 + random.below(70),
+      operation: 1 + random.below(150),
       fault: random.chance(0.5) ? "crash-before" : "crash-after",
       kind: random.chance(0.4) ? "kill" : "power loss",
     };
@@ -273,7 +286,7 @@ async function live(
   isLast: boolean,
   onStarted: () => void,
 ): Promise<void> {
-  const server = await TestMember.begin({ disk, clock, seed: random.below(1000) });
+  const server = await TestMember.begin({ disk, clock, seed: random.below(1000), member: SMALL });
   onStarted();
   model.recover(server);
   if (isLast) return;
@@ -283,7 +296,9 @@ async function live(
     for (let count = 1 + random.below(5); count > 0; count--) {
       calls.push(random.chance(0.15) ? read(server, model) : submit(server, model, random));
     }
-    for (let turns = random.below(6); turns > 0; turns--) await new Promise<void>((resolve) => clock.defer(resolve));
+    if (random.chance(0.1)) calls.push(tolerant(server.member.defragment()));
+    if (random.chance(0.1)) calls.push(tolerant(readSnapshot(server, model)));
+    for (let turns = random.below(12); turns > 0; turns--) await new Promise<void>((resolve) => clock.defer(resolve));
   }
   const all = Promise.all(calls);
   await Promise.race([all, server.failure]);
@@ -316,6 +331,44 @@ async function watchAll(server: TestMember, model: Model): Promise<void> {
   for (let response = await stream.receive(); response !== undefined; response = await stream.receive()) {
     model.see(response.header!);
   }
+}
+
+/** So small that a few operations are worth a checkpoint, and every other one fills a segment. */
+const SMALL = { snapshotCount: 5, checkpointLogSize: 1, walSegmentSize: 4096, walsMax: 1, snapshotsMax: 1 };
+
+/** A database that cannot be written is told to who asked for it; the member goes on. */
+async function tolerant(action: Promise<void>): Promise<void> {
+  try {
+    await action;
+  } catch (error) {
+    if (error instanceof Violation) throw error;
+  }
+}
+
+/** A snapshot holds all that was acknowledged before it was asked for, and is a database without fault. */
+async function readSnapshot(server: TestMember, model: Model): Promise<void> {
+  const least = model.acknowledgedCount;
+  const snapshot = await server.member.openSnapshot();
+  const bytes = new Uint8Array(snapshot.size);
+  for (let position = 0; position < bytes.length;) {
+    await new Promise<void>((resolve) => server.clock.defer(resolve));
+    position += await snapshot.read(bytes.subarray(position, position + 5000), position);
+  }
+  await snapshot.close();
+  const disk = new SimulatedDisk({ seed: 1 });
+  disk.place("db", bytes);
+  const database = await BoltDatabase.open(await disk.open("db"));
+  const problems = await database.check();
+  require(problems.length === 0, () => `the snapshot is no good database: ${problems}`);
+  const { keyspace } = new Reference();
+  const restored = await restoreState(database, await readMeta(database), {
+    keyspace,
+    membership: new Membership(),
+    log: silentLogger,
+  });
+  while (restored.compaction !== undefined && restored.compaction.step(1000) !== "done");
+  const count = model.positionOf(describeState(keyspace), least);
+  require(keyspace.store.revision === snapshot.revision, () => `the snapshot after ${count} says another revision`);
 }
 
 async function read(server: TestMember, model: Model): Promise<void> {
