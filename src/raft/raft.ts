@@ -110,7 +110,10 @@ export class Raft {
     return this.step(message) === "accepted";
   }
 
-  /** Takes in a message from another member, or from this member's own storage. */
+  /**
+   * Takes in a message from another member, or from this member's own storage. The former must say who really sent it:
+   * never this member, nor its storage.
+   */
   step(message: Message): StepOutcome {
     if (message.type !== MessageType.PROPOSAL) replicate(this.#state);
     return dispatch(this.#state, message);

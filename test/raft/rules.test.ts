@@ -328,6 +328,11 @@ describe("what is not for raft", () => {
     const raft = member([]);
     expect(raft.step(message(MessageType.HUP, 2n, 0))).toBe("local message");
     expect(raft.step(message(MessageType.CHECK_QUORUM, 2n, 0))).toBe("local message");
+    const index = raft.log.lastIndex;
+    expect(raft.step(message(MessageType.STORAGE_APPEND_RESPONSE, 2n, 1, { index, logTerm: 1 }))).toBe("local message");
+    expect(raft.step(message(MessageType.STORAGE_APPLY_RESPONSE, 2n, 0, { entries: [entry(1, 11)] }))).toBe(
+      "local message",
+    );
     expect(raft.step(message(MessageType.APPEND_RESPONSE, 9n, 1))).toBe("unknown member");
     expect(raft.step(message(MessageType.PROPOSAL, 2n, 0, { entries: [entry(0, 0)] }))).toBe("proposal dropped");
     expect(raft.step(message(MessageType.HEARTBEAT, 2n, 1))).toBe("accepted");
