@@ -134,7 +134,7 @@ class Search<State, Operation> {
       const at = frame.options[frame.tried - 1];
       const unnoticed = this.#unnoticedAfter(frame, at);
       this.#place(at);
-      if (this.#isNew(unnoticed, state)) return this.#frame(at, state, unnoticed);
+      if (this.#isNew(state)) return this.#frame(at, state, unnoticed);
       this.#unplace(at);
     }
   }
@@ -172,10 +172,13 @@ class Search<State, Operation> {
     return this.#model.isRelated(this.#all[a].operation, this.#all[b].operation);
   }
 
-  /** What may come next depends on what is unnoticed too. */
-  #isNew(unnoticed: readonly number[], state: State): boolean {
+  /**
+   * What is unnoticed need not be told apart: where it made a difference, the same was reached without it, and it is
+   * placed when something notices.
+   */
+  #isNew(state: State): boolean {
     const size = this.#seen.size;
-    this.#seen.add(`${String.fromCharCode(...this.#placed)}|${unnoticed.join()}|${this.#model.text(state)}`);
+    this.#seen.add(`${String.fromCharCode(...this.#placed)}|${this.#model.text(state)}`);
     return this.#seen.size > size;
   }
 
