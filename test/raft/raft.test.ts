@@ -165,26 +165,3 @@ describe("configuration changes", () => {
     expect(raft.applyConfChange({ type: ConfChangeType.UPDATE_NODE, memberId: 7n }).voters).toEqual([7n]);
   });
 });
-
-describe("the log in memory", () => {
-  test("forgets a prefix and still knows the term at its end", () => {
-    const log = new RaftLog();
-    for (let index = 1; index <= 10; index++) {
-      log.append({ term: Math.ceil(index / 3), index, type: 0, data: utf8(`${index}`) });
-    }
-    for (const index of [2, 3, 9]) {
-      log.compact(index);
-      expect(log.offset).toBe(index);
-      expect(log.term(index)).toBe(Math.ceil(index / 3));
-      expect(log.lastIndex).toBe(10);
-      expect(log.slice(index, 10).map((entry) => entry.index)[0]).toBe(index + 1);
-    }
-    expect(log.size).toBe(2);
-    log.compact(10);
-    expect(log.size).toBe(0);
-    expect(log.lastIndex).toBe(10);
-    expect(log.lastTerm).toBe(4);
-    log.append({ term: 4, index: 11, type: 0, data: utf8("k") });
-    expect(log.slice(10, 11).length).toBe(1);
-  });
-});
