@@ -120,6 +120,36 @@ function storeMetrics({ keyspace, statistics }: Member): Metric[] {
       value: watchHub.slowWatcherCount,
     },
     {
+      name: "etcd_mvcc_range_total",
+      type: "counter",
+      help: "Total number of ranges seen by this member.",
+      value: store.operations.ranges,
+    },
+    {
+      name: "etcd_mvcc_put_total",
+      type: "counter",
+      help: "Total number of puts seen by this member.",
+      value: store.operations.puts,
+    },
+    {
+      name: "etcd_mvcc_delete_total",
+      type: "counter",
+      help: "Total number of deletes seen by this member.",
+      value: store.operations.deletes,
+    },
+    {
+      name: "etcd_mvcc_txn_total",
+      type: "counter",
+      help: "Total number of txns seen by this member.",
+      value: store.operations.txns,
+    },
+    {
+      name: "etcd_debugging_mvcc_total_put_size_in_bytes",
+      type: "gauge",
+      help: "The total size of put kv pairs seen by this member.",
+      value: store.operations.putSize,
+    },
+    {
       name: "etcd_debugging_lease_granted_total",
       type: "counter",
       help: "The total number of granted leases.",

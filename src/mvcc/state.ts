@@ -11,6 +11,7 @@ import { type SlabPool, Slabs } from "./slab.ts";
 import {
   type KeyValueHash,
   NO_ROW,
+  type OperationCounts,
   RECORD_EVENT,
   RECORD_FULL,
   RECORD_KEYS_ONLY,
@@ -29,6 +30,7 @@ export class StoreState {
   readonly compactions: CompactionJob[] = [];
   /** Hashes of finished compactions by ascending revision. */
   readonly hashes: KeyValueHash[] = [];
+  readonly operations: OperationCounts = { ranges: 0, puts: 0, deletes: 0, txns: 0, putSize: 0 };
   revision = 1;
   compactRevision = -1;
   finishedCompactRevision = -1;

@@ -10,7 +10,14 @@ import { RevisionCursor } from "./revision_cursor.ts";
 import { checkKeyValue, framedSize, RecordView } from "./record.ts";
 import { FRESH, SlabPool } from "./slab.ts";
 import { StoreState } from "./state.ts";
-import { NO_ROW, type RangeQuery, type RecordForm, type RevisionError, type StoreSizes } from "./types.ts";
+import {
+  NO_ROW,
+  type OperationCounts,
+  type RangeQuery,
+  type RecordForm,
+  type RevisionError,
+  type StoreSizes,
+} from "./types.ts";
 import { WriteTransaction } from "./write_transaction.ts";
 import { writeVarint } from "../base/varint.ts";
 
@@ -60,6 +67,10 @@ export class Store {
   /** Whether a compaction is scheduled and not done; step the job that `compact` returned last. */
   get isCompacting(): boolean {
     return this.#state.compactions.length > 0;
+  }
+
+  get operations(): Readonly<OperationCounts> {
+    return this.#state.operations;
   }
 
   /** Bytes that the records held, live and history, need in etcd's database: key, value and element header of each. */
@@ -173,6 +184,7 @@ export class Store {
     const current = this.#state.revision;
     const error = this.#state.checkRevision(query.revision, current);
     if (error !== undefined) return error;
+    this.#state.operations.ranges++;
     return new RangeJob(this.#state, query, query.revision <= 0 ? current : query.revision, current, withCount);
   }
 

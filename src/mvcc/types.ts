@@ -67,6 +67,18 @@ export interface StoreSizes {
   readonly indexedCount: number;
 }
 
+/** What was done to a store since it was made, replays included: etcd's metrics. */
+export interface OperationCounts {
+  ranges: number;
+  puts: number;
+  /** Deletions of a key or a range. */
+  deletes: number;
+  /** Write transactions of more than one operation. */
+  txns: number;
+  /** Bytes of the keys and values put. */
+  putSize: number;
+}
+
 /** A HashKV answer. */
 export interface KeyValueHash {
   readonly hash: number;

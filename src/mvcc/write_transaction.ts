@@ -24,6 +24,7 @@ export class WriteTransaction {
   readonly #state: StoreState;
   #isOpen = false;
   #main = 0;
+  #operationCount = 0;
 
   constructor(state: StoreState) {
     this.#state = state;
@@ -36,6 +37,7 @@ export class WriteTransaction {
     this.#main = this.#state.revision + 1;
     this.firstRow = this.#state.history.nextRow;
     this.previousRow = NO_ROW;
+    this.#operationCount = 0;
   }
 
   get isOpen(): boolean {
@@ -67,6 +69,9 @@ export class WriteTransaction {
     const history = state.history;
     const slabs = state.slabs;
     const main = this.#main;
+    this.#operationCount++;
+    state.operations.puts++;
+    state.operations.putSize += key.length + value.length;
     const entry = index.find(key, 0, key.length);
     let create = main;
     let version = 1;
@@ -95,6 +100,8 @@ export class WriteTransaction {
   /** Deletes the live keys of a range in order. `rangeEnd` as in a RangeQuery. The job belongs to this transaction. */
   deleteRange(key: Uint8Array, rangeEnd: Uint8Array): DeleteJob {
     assert(this.#isOpen, "a transaction is open when it writes");
+    this.#operationCount++;
+    this.#state.operations.deletes++;
     return new DeleteJob(this.#state, key, rangeEnd, this.#main, this.firstRow);
   }
 
@@ -113,6 +120,8 @@ export class WriteTransaction {
     const error = this.checkRevision(query.revision);
     if (error !== undefined) return error;
     const revision = this.revision;
+    this.#operationCount++;
+    this.#state.operations.ranges++;
     return new RangeJob(this.#state, query, query.revision <= 0 ? revision : query.revision, revision, true);
   }
 
@@ -121,6 +130,7 @@ export class WriteTransaction {
     assert(this.#isOpen, "a transaction is committed once");
     this.#isOpen = false;
     const state = this.#state;
+    if (this.#operationCount > 1) state.operations.txns++;
     if (state.history.nextRow === this.firstRow) return false;
     state.revision = this.#main;
     state.committedEnd = state.history.nextRow;

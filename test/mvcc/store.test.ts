@@ -245,3 +245,17 @@ function writeInSteps(
   transaction.commit();
   model.commit();
 }
+
+test("operations are counted as etcd counts them: deletions by request, transactions only where they hold several", () => {
+  const store = new Store();
+  const one = store.beginWrite();
+  one.put(utf8("a"), utf8("value"), 0n);
+  one.commit();
+  const several = store.beginWrite();
+  several.put(utf8("b"), utf8("v"), 0n);
+  several.deleteRange(ALL, ALL).step(100);
+  several.commit();
+  const range = store.openRange(query({ key: ALL, rangeEnd: ALL }));
+  if (typeof range !== "string") range.close();
+  expect(store.operations).toEqual({ ranges: 1, puts: 2, deletes: 1, txns: 1, putSize: 8 });
+});
