@@ -18,10 +18,22 @@ import { extremes } from "./cases/extremes.ts";
 import { hostile } from "./cases/hostile.ts";
 import { kill } from "./cases/kill.ts";
 import { startup } from "./cases/startup.ts";
+import { toolsDiskFull } from "./cases/tools_disk_full.ts";
 import { type Case, Context, type Settings } from "./context.ts";
 import { sourceCommand } from "./server.ts";
 
-const CASES: Case[] = [startup, kill, diskFull, drain, extremes, hostile, connections, bigDelete, bigRanges];
+const CASES: Case[] = [
+  startup,
+  kill,
+  diskFull,
+  toolsDiskFull,
+  drain,
+  extremes,
+  hostile,
+  connections,
+  bigDelete,
+  bigRanges,
+];
 
 const { values: flags } = parseArgs({
   options: {

@@ -1,17 +1,15 @@
 /**
- * A data directory on a file system that fills up. It is a tmpfs in a mount namespace of its own, so that nothing else on
- * the machine sees it; a small process holds the namespace while servers come and go.
+ * A data directory on a file system that fills up.
  *
  * The log's segments are preallocated, 64 MB each: the file system has room for one and a bit. So the second cannot be
  * allocated, the first grows beyond its size, and then a write finds no room.
  */
-import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createHash } from "node:crypto";
-import process from "node:process";
 import { bytes, CallError, Client } from "../client.ts";
 import { type Case, check, type Context } from "../context.ts";
 import type { End, Server } from "../server.ts";
+import { requireNamespaces, SmallDisk } from "../small_disk.ts";
 import { KV } from "../../../src/gen/etcdserverpb/kv_pb.ts";
 import { Maintenance } from "../../../src/gen/etcdserverpb/maintenance_pb.ts";
 
@@ -32,52 +30,6 @@ export const diskFull: Case = {
     return await stopsAndStartsAgain(context);
   },
 };
-
-function requireNamespaces(): void {
-  check(
-    process.getuid?.() === 0,
-    "needs root, to mount a small file system: run it as root, or in a container as root",
-  );
-  for (const program of ["/usr/bin/unshare", "/usr/bin/nsenter"]) {
-    check(existsSync(program), `needs ${program} (util-linux), to mount a small file system for itself`);
-  }
-}
-
-/** A tmpfs that only processes started through `wrapper` see, at `path`. */
-class SmallDisk {
-  readonly path: string;
-  readonly wrapper: readonly string[];
-
-  static async mount(context: Context, name: string, size: number): Promise<SmallDisk> {
-    const path = `${context.directory}/${name}`;
-    mkdirSync(path);
-    // `read` ends when this process does, however that comes.
-    const script = `mount -t tmpfs -o size=${size},mode=0700 tmpfs "$1" && echo mounted && read _`;
-    const holder = spawn("unshare", ["-m", "sh", "-c", script, "sh", path], { stdio: ["pipe", "pipe", "pipe"] });
-    context.onEnd(() => {
-      holder.stdin.end();
-    });
-    let errors = "";
-    holder.stderr.on("data", (data: Uint8Array) => errors += data);
-    await new Promise<void>((resolve, reject) => {
-      holder.stdout.once("data", () => resolve());
-      holder.once("error", reject);
-      holder.once("exit", (code) => reject(new Error(`cannot mount a tmpfs (code ${code}): ${errors.trim()}`)));
-    });
-    return new SmallDisk(path, ["nsenter", "-m", "-t", String(holder.pid)]);
-  }
-
-  private constructor(path: string, wrapper: readonly string[]) {
-    this.path = path;
-    this.wrapper = wrapper;
-  }
-
-  async resize(size: number): Promise<void> {
-    const [program, ...args] = [...this.wrapper, "mount", "-o", `remount,size=${size}`, this.path];
-    const code = await new Promise((resolve) => spawn(program!, args, { stdio: "ignore" }).once("exit", resolve));
-    check(code === 0, `cannot resize the tmpfs: code ${code}`);
-  }
-}
 
 async function refusesToStartWithoutRoom(context: Context): Promise<void> {
   const disk = await SmallDisk.mount(context, "tiny", TINY_SIZE);
