@@ -4,7 +4,8 @@
  *
  *   1. the state is captured between two entries; the store is pinned at its lowest, so that no row vanishes
  *   2. the database is durable: it may be ahead of the log's snapshots, never behind one
- *   3. the snapshot file is durable
+ *   3. the snapshot file is durable, and with its name that of the database: after a mere kill, a database that was
+ *      written anew may have been found under a name that is not durable yet
  *   4. the log holds a commit index that covers the snapshot, and behind it the snapshot's record, both durable: only a
  *      record that is committed counts
  *   5. segments before it are released, and purged beyond what the operator keeps

@@ -69,8 +69,6 @@ export class DataDirectory {
       database = await Database.open(disk, snapPath);
       const snapshots = new SnapshotDirectory(disk, snapPath, log);
       await snapshots.tidy();
-      // After a mere kill, the name of the newest database may be in the page cache only.
-      await disk.syncDirectory(snapPath);
       return new DataDirectory(path, walPath, await Wal.exists(disk, walPath), database, snapshots);
     } catch (error) {
       await database?.close();

@@ -11,7 +11,9 @@
  */
 
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { EMPTY_BYTES } from "../base/bytes.ts";
 import { updateCrc32c } from "../base/crc32c.ts";
+import { WireReader } from "../base/varint.ts";
 import { ConfStateSchema, SnapshotMetadataSchema, SnapshotSchema } from "../gen/raftpb/raft_pb.ts";
 import { snapshotSchema as FileSchema } from "../gen/snappb/snap_pb.ts";
 import type { ConfState } from "../raft/mod.ts";
@@ -59,7 +61,14 @@ export function encodeSnapshotFile({ index, term, confState, data }: RaftSnapsho
 export function snapshotFileFault(bytes: Uint8Array): string | undefined {
   if (bytes.length === 0) return "snap: empty snapshot";
   try {
-    const { crc, data } = fromBinary(FileSchema, bytes);
+    const reader = new WireReader(bytes);
+    let crc = 0;
+    let data = EMPTY_BYTES;
+    for (let tag = reader.nextTag(); tag !== 0; tag = reader.nextTag()) {
+      if (tag === 0x08) crc = reader.uint64();
+      else if (tag === 0x12) data = reader.view();
+      else return `snap: unknown field ${tag >>> 3}`;
+    }
     if (data.length === 0 || crc === 0) return "snap: empty snapshot";
     if (updateCrc32c(0, data) !== crc) return "snap: crc mismatch";
     fromBinary(SnapshotSchema, data);

@@ -52,11 +52,7 @@ const SYNCS: [name: string, skipSync: SkipSync][] = [
     (operation, phase) => phase === "restart" && isDirectorySync(operation, "data/member/wal"),
   ],
   ["of a new database", (operation) => isSync(operation, /snap\/tmp-db$/)],
-  ["of a new database's name", (operation, phase) => phase === "run" && isDirectorySync(operation, "data/member/snap")],
-  [
-    "of the database's name, when it is read",
-    (operation, phase) => phase !== "run" && isDirectorySync(operation, "data/member/snap"),
-  ],
+  ["of a new database's name", (operation) => isDirectorySync(operation, "data/member/snap")],
   ["of what is appended to the database", (operation) => isSync(operation, /snap\/db$/)],
   [
     "of the log's name, when it has read it",

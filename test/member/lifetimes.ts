@@ -292,17 +292,20 @@ async function live(
   if (isLast) return;
   void watchAll(server, model);
   const calls: Promise<void>[] = [];
+  const maintenance: Promise<void>[] = [];
   for (let wave = 0; wave < 8; wave++) {
     for (let count = 1 + random.below(5); count > 0; count--) {
       calls.push(random.chance(0.15) ? read(server, model) : submit(server, model, random));
     }
-    if (random.chance(0.1)) calls.push(tolerant(server.member.defragment()));
-    if (random.chance(0.1)) calls.push(tolerant(readSnapshot(server, model)));
+    if (random.chance(0.1)) maintenance.push(tolerant(server.member.defragment()));
+    if (random.chance(0.1)) maintenance.push(tolerant(readSnapshot(server, model)));
     for (let turns = random.below(12); turns > 0; turns--) await new Promise<void>((resolve) => clock.defer(resolve));
   }
   const all = Promise.all(calls);
   await Promise.race([all, server.failure]);
   if (server.fatal.length > 0) return await giveUp(server, all, clock);
+  await Promise.race([Promise.all(maintenance), server.failure]);
+  if (server.fatal.length > 0) throw server.fatal[0];
   const state = describeState(server.member.keyspace);
   const expected = model.submitted.at(-1)?.state ?? model.initialState;
   require(withoutHash(state) === withoutHash(expected), () => `holds\n${state}\nnot\n${expected}`);

@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test";
 import { silentLogger } from "../../src/io/log.ts";
+import { EMPTY_CONF_STATE } from "../../src/raft/mod.ts";
 import { DataDirectory, DataDirectoryError } from "../../src/storage/data_directory.ts";
+import { encodeSnapshotFile } from "../../src/storage/snapshot_file.ts";
 import { SimulatedDisk } from "../harness/simulated_disk.ts";
 
 const options = { path: "data/default.etcd", walPath: "", log: silentLogger };
@@ -18,6 +20,7 @@ test("a second process is told which directory is in use", async () => {
   const disk = new SimulatedDisk({ seed: 1 });
   const directory = await DataDirectory.open(disk, options);
   const second = DataDirectory.open(disk, options);
+  await expect(second).rejects.toBeInstanceOf(DataDirectoryError);
   await expect(second).rejects.toThrow(
     "data directory data/default.etcd is in use by another process (data/default.etcd/member/snap/db is locked); " +
       "stop that process, or choose another data directory",
@@ -26,16 +29,24 @@ test("a second process is told which directory is in use", async () => {
   await (await DataDirectory.open(disk, options)).close();
 });
 
-test.each(["member/snap/db", "member/snap/0000000000000002-0000000000002711.snap"])(
-  "a directory in which etcd left %s is refused by name",
-  async (name) => {
-    const disk = new SimulatedDisk({ seed: 1 });
-    disk.place(`data/default.etcd/${name}`, new Uint8Array(4096).fill(1));
-    const opening = DataDirectory.open(disk, options);
-    await expect(opening).rejects.toThrow(`data/default.etcd/${name} was written by etcd`);
-    await expect(opening).rejects.toBeInstanceOf(DataDirectoryError);
-  },
-);
+test("what was never finished is removed, and a damaged snapshot file set aside", async () => {
+  const disk = new SimulatedDisk({ seed: 1 });
+  const snap = "data/default.etcd/member/snap";
+  const good = encodeSnapshotFile({ index: 4, term: 2, confState: EMPTY_CONF_STATE, data: Uint8Array.of(1) });
+  disk.place(`${snap}/tmp-db`, Uint8Array.of(1));
+  disk.place(`${snap}/tmp123`, Uint8Array.of(1));
+  disk.place(`${snap}/db.tmp.456`, Uint8Array.of(1));
+  disk.place(`${snap}/0000000000000002-0000000000000004.snap`, good);
+  disk.place(`${snap}/0000000000000002-0000000000000005.snap`, good.map((byte, i) => i === 20 ? byte ^ 4 : byte));
+  disk.place(`${snap}/0000000000000006.snap.db`, Uint8Array.of(1));
+  await DataDirectory.open(disk, options);
+  expect(await disk.list(snap)).toEqual([
+    "0000000000000002-0000000000000004.snap",
+    "0000000000000002-0000000000000005.snap.broken",
+    "0000000000000006.snap.db",
+    "db",
+  ]);
+});
 
 test("a log elsewhere is found there", async () => {
   const disk = new SimulatedDisk({ seed: 1 });
