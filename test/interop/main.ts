@@ -22,6 +22,7 @@ import { nodeClient } from "./cases/node_client.ts";
 import { pythonGateway, pythonGrpc } from "./cases/python.ts";
 import { raft } from "./cases/raft.ts";
 import { space } from "./cases/space.ts";
+import { snapshotTools } from "./cases/snapshot_tools.ts";
 import { transport } from "./cases/transport.ts";
 import { swap } from "./cases/swap.ts";
 import { wal } from "./cases/wal.ts";
@@ -43,6 +44,7 @@ const CASES: Case[] = [
   swap,
   raft,
   differential,
+  snapshotTools,
 ];
 
 const { values: flags } = parseArgs({
