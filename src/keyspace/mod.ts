@@ -1,6 +1,7 @@
 /**
- * One complete etcd state: a multi-version store, the leases attached to its keys, the watchers of it, its users and roles,
- * its alarms and its quota. A member holds one, the default keyspace; later one per tenant, which is why nothing here is global.
+ * One complete etcd state: a multi-version store, the leases attached to its keys, the watchers of it, users and roles, its
+ * alarms and its quota. A member holds one, the default keyspace; later one per tenant, which is why nothing here is
+ * global.
  *
  * It knows nothing of how changes are agreed or who asks for them.
  *
