@@ -45,7 +45,7 @@ async function snapshotOf(database: BoltDatabase): Promise<BoltDatabase> {
 }
 
 describe("appending", () => {
-  for (const seed of seeds([1, 2, 3, 4, 5, 6])) {
+  for (const seed of seeds([1, 2, 3, 4])) {
     test(`gives the new state and leaves each earlier one readable (seed ${seed})`, async () => {
       const random = new SimulatedRandom(seed);
       const disk = newDisk(seed);
@@ -53,14 +53,14 @@ describe("appending", () => {
       let contents = appended(new Map(), randomContents(random), successiveRows(random, 0, count));
       let database = await create(await openForWriting(disk), contents);
       const history: { database: BoltDatabase; contents: Contents }[] = [{ database, contents }];
-      for (let round = 0; round < 12; round++) {
+      for (let round = 0; round < 8; round++) {
         const rows = successiveRows(
           random,
           count,
           random.chance(0.3) ? 0 : random.below([3, 40, 400][random.below(3)]),
         );
         count += 1000;
-        const others = random.chance(0.7) ? randomSmall(random) : new Map(contents);
+        const others = random.chance(0.8) ? randomSmall(random) : new Map(contents);
         others.delete(GROWING);
         const writer = await BoltWriter.append(database, sourceOf(GROWING, rows), sourcesOf(others));
         contents = appended(contents, others, rows);
@@ -83,7 +83,7 @@ describe("appending", () => {
       const copy = await snapshotOf(early.database);
       expect(await copy.check()).toEqual([]);
       expect(difference(early.contents, await readAll(copy))).toBeUndefined();
-    });
+    }, 30_000);
   }
 
   test("reads a state while the next one is being written", async () => {
