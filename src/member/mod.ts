@@ -15,7 +15,7 @@
  * Read: options, request_ids, proposals, jobs, loop, duties, space_alarm, space_monitor (prefix_survey),
  * auto_compaction, versions, leader_transfer, bootstrap_defragment, bootstrap, member.
  */
-export type { MemberOptions } from "./options.ts";
+export type { ExistingCluster, InitialMember, MemberOptions } from "./options.ts";
 export type { CompactionRetention } from "./auto_compaction.ts";
 export type { MemberError, Settle } from "./proposals.ts";
 export { type DowngradeError, type DowngradeSettle, shortVersion } from "./versions.ts";

@@ -3,7 +3,21 @@ import type { Crypto } from "../io/crypto.ts";
 import type { Disk } from "../io/disk.ts";
 import type { Entropy } from "../io/entropy.ts";
 import type { Logger } from "../io/log.ts";
+import type { Member as ClusterMember } from "../membership/mod.ts";
+import type { Transport } from "../peer/mod.ts";
 import type { CompactionRetention } from "./auto_compaction.ts";
+
+/** One of the members that a new cluster begins with. */
+export interface InitialMember {
+  readonly name: string;
+  readonly peerUrls: readonly string[];
+}
+
+/** A cluster that is there already, as its members told: this member is one of them. */
+export interface ExistingCluster {
+  readonly clusterId: bigint;
+  readonly members: readonly ClusterMember[];
+}
 
 /** What a member needs of its machine and its operator. Durations in milliseconds. */
 export interface MemberOptions {
@@ -22,6 +36,19 @@ export interface MemberOptions {
   readonly peerUrls: readonly string[];
   readonly clientUrls: readonly string[];
   readonly clusterToken: string;
+
+  /** The way to other members. Default: none, this member is alone for ever. */
+  readonly transport?: Transport;
+  /** Where the data directory is empty: all members that the new cluster begins with. Default: this one. */
+  readonly initial?: readonly InitialMember[];
+  /** Where the data directory is empty: the cluster to join. The member with this one's peer URLs is this one. */
+  readonly existing?: ExistingCluster;
+  /** Ask before an election whether it could be won. Default: true, as etcd's. */
+  readonly preVote?: boolean;
+  /** A member that finds the others at its start does not wait a whole election timeout. Default: true, as etcd's. */
+  readonly advancesInitialElection?: boolean;
+  /** How many learners there may be. Default: 1. */
+  readonly learnersMax?: number;
 
   readonly tickMs: number;
   readonly electionTicks: number;
