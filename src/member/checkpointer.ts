@@ -56,6 +56,8 @@ export interface CheckpointerParts {
   readonly state: CheckpointState;
   /** Runs a callback when no entry is half applied. */
   readonly whenApplied: (callback: () => void) => void;
+  /** What waits for pins may go on. */
+  readonly onReleased: () => void;
   /** Has the log record a snapshot between two appends; durable once it resolves. */
   readonly recordSnapshot: (snapshot: WalSnapshot) => Promise<void>;
 }
@@ -100,13 +102,12 @@ export class Checkpointer {
     return Math.min(this.databaseSize, Math.ceil(size / PAGE_SIZE) * PAGE_SIZE);
   }
 
-  /** To be called often: begins a checkpoint where one is due. */
-  consider(): void {
+  /** To be called often: begins a checkpoint where one is due. `nowMs` is on the monotonic clock. */
+  consider(nowMs: number): void {
     const { options, raft, wal, keyspace } = this.#parts;
     if (this.#running !== undefined || this.#isStopped) return;
     const entryCount = raft.appliedIndex - this.#state.recordedIndex;
     if (entryCount === 0) return;
-    const nowMs = options.clock.monotonicMs();
     if (nowMs < this.#retryAtMs) return;
     const growth = { entryCount, logSize: wal.writtenSize - this.#sinceLogSize, ageMs: nowMs - this.#sinceMs };
     const isDue = isCheckpointDue(growth, {
@@ -171,7 +172,10 @@ export class Checkpointer {
 
   #start(isRewrite: boolean): Promise<void> {
     assert(this.#running === undefined, "one checkpoint at a time");
-    const running = this.#checkpoint(isRewrite).finally(() => this.#running = undefined);
+    const running = this.#checkpoint(isRewrite).finally(() => {
+      this.#running = undefined;
+      this.consider();
+    });
     this.#running = running;
     return running;
   }
@@ -187,6 +191,7 @@ export class Checkpointer {
         written = await this.#write(capture, isRewrite);
       } finally {
         capture.pin.release();
+        this.#parts.onReleased();
       }
       await this.#record(capture);
       this.#sinceMs = startMs;

@@ -18,7 +18,7 @@ import { PacedCompaction } from "./compaction.ts";
 import { defragmentAtStart } from "./bootstrap_defragment.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { DatabaseSnapshot, MemberDatabase } from "./database_snapshot.ts";
-import { Duties } from "./duties.ts";
+import { Duties, type DutiesParts } from "./duties.ts";
 import type { Job } from "./jobs.ts";
 import { LeaderTransfer, type TransferSettle } from "./leader_transfer.ts";
 import { Loop } from "./loop.ts";
@@ -84,7 +84,10 @@ export class Member implements MemberDatabase {
     keyspace: Keyspace,
     membership: Membership,
   ) {
-    const { clock } = options;
+    const { clock, log } = options;
+    const { raft } = bootstrapped;
+    const isLeader = (): boolean => raft.role === "leader";
+    const propose: DutiesParts["propose"] = (operation, body, settle) => this.propose(operation, body, settle);
     this.id = bootstrapped.memberId;
     this.clusterId = bootstrapped.clusterId;
     this.headerIdentity = new HeaderIdentity(this.clusterId, this.id);
@@ -118,7 +121,7 @@ export class Member implements MemberDatabase {
           this.#warnOfSlowApply(operation, body, outcome, durationMs);
         }
       },
-      onProgress: () => this.#checkpointer.consider(),
+      onProgress: (nowMs) => this.#checkpointer.consider(nowMs),
       onNoSpace: (done) => this.#spaceAlarm.onExceeded(done),
       onFatal: (reason) => this.#fail(reason),
     });
@@ -132,61 +135,48 @@ export class Member implements MemberDatabase {
       directory: bootstrapped.directory,
       state: bootstrapped.checkpoint,
       whenApplied: (callback) => this.whenApplied(callback),
+      onReleased: () => this.#retryJobs(),
       recordSnapshot: (snapshot) => this.#loop.recordSnapshot(snapshot),
     });
-    this.#spaceAlarm = new SpaceAlarm({
-      log: options.log,
-      keyspace,
-      memberId: this.id,
-      propose: (operation, body, settle) => this.propose(operation, body, settle),
-    });
+    this.#spaceAlarm = new SpaceAlarm({ log, keyspace, memberId: this.id, propose });
     this.space = new SpaceMonitor({
       clock,
-      log: options.log,
+      log,
       keyspace,
       alarm: this.#spaceAlarm,
       clearsAlarm: options.clearsSpaceAlarm ?? false,
       runJob: (job) => this.runJob(job),
     });
-    this.#autoCompaction = options.compactionRetention && autoCompaction(options.compactionRetention, {
-      clock,
-      log: options.log,
-      isLeader: () => bootstrapped.raft.role === "leader",
-      revision: () => keyspace.store.revision,
-      propose: (operation, body, settle) => this.propose(operation, body, settle),
-    });
+    const revision = () => keyspace.store.revision;
+    this.#autoCompaction = options.compactionRetention &&
+      autoCompaction(options.compactionRetention, { clock, log, isLeader, revision, propose });
     this.versions = new Versions({
       clock,
-      log: options.log,
+      log,
       membership,
       clusterId: this.clusterId,
       memberId: this.id,
-      isLeader: () => bootstrapped.raft.role === "leader",
+      isLeader,
       memberVersions: () => [ETCD_VERSION],
       linearizableRead: (read) => this.linearizableRead(read),
-      propose: (operation, body, settle) => this.propose(operation, body, settle),
+      propose,
       saveState: async () => await (await this.openSnapshot()).close(),
       downgradeCheckMs: options.downgradeCheckMs ?? 5000,
     });
     this.#leaderTransfer = new LeaderTransfer({
       clock,
-      log: options.log,
+      log,
       membership,
       memberId: this.id,
-      leader: () => bootstrapped.raft.leader,
+      leader: () => raft.leader,
       transfer: (target) => {
-        bootstrapped.raft.transferLeader(target);
+        raft.transferLeader(target);
         this.#loop.wake();
       },
       tickMs: options.tickMs,
       timeoutMs: this.requestTimeoutMs,
     });
-    this.#duties = new Duties({
-      clock,
-      keyspace,
-      isLeader: () => bootstrapped.raft.canReadAlone,
-      propose: (operation, body, settle) => this.propose(operation, body, settle),
-    });
+    this.#duties = new Duties({ clock, keyspace, isLeader: () => raft.canReadAlone, propose });
   }
 
   /** Opens or creates the data directory, replays the log, and returns once this member leads and has published itself. */
@@ -392,7 +382,7 @@ export class Member implements MemberDatabase {
       this.keyspace.watchHub.tick(now);
       this.#proposals.expire(now, this.requestTimeoutMs);
       this.#reads.expire(now, this.requestTimeoutMs);
-      this.#checkpointer.consider();
+      this.#checkpointer.consider(now);
     });
     // Entry 1 brings the configuration in which this member may campaign; nobody else could win.
     this.#loop.wake();
@@ -408,6 +398,7 @@ export class Member implements MemberDatabase {
     this.#autoCompaction?.start();
     defragmentAtStart(this, this.#options.bootstrapDefragThresholdSize ?? 0, log);
     if (this.#bootstrapped.compaction !== undefined) this.#startCompaction(this.#bootstrapped.compaction);
+    this.#loop.wake();
     this.#purges = clock.every(PURGE_INTERVAL_MS, () => void this.#checkpointer.purge());
     await this.#checkpointer.purge();
     this.#onFailure = this.#options.onFatal;
@@ -450,10 +441,7 @@ export class Member implements MemberDatabase {
       batchLimit: compactionBatchLimit,
       sleepMs: compactionSleepMs,
       onStep: (durationMs) => this.statistics.compactionPauseMs.observe(durationMs),
-      wake: () => {
-        this.#loop.jobs.retryWaiting();
-        this.#loop.wake();
-      },
+      wake: () => this.#retryJobs(),
     });
     this.#compactions.set(job, paced);
     const startMs = clock.monotonicMs();
@@ -475,6 +463,11 @@ export class Member implements MemberDatabase {
       });
     });
     this.#loop.jobs.add(paced);
+  }
+
+  #retryJobs(): void {
+    this.#loop.jobs.retryWaiting();
+    this.#loop.wake();
   }
 
   /** Brings slow watchers forward a step and hands every stream's owner what it may send. True: some are still behind. */
