@@ -106,17 +106,18 @@ export class Checkpointer {
   consider(nowMs: number): void {
     const { options, raft, wal, keyspace } = this.#parts;
     if (this.#running !== undefined || this.#isStopped) return;
-    const entryCount = raft.appliedIndex - this.#state.recordedIndex;
-    if (entryCount === 0) return;
-    if (nowMs < this.#retryAtMs) return;
-    const growth = { entryCount, logSize: wal.writtenSize - this.#sinceLogSize, ageMs: nowMs - this.#sinceMs };
+    const growth = {
+      entryCount: raft.appliedIndex - this.#state.recordedIndex,
+      logSize: wal.writtenSize - this.#sinceLogSize,
+      ageMs: () => options.clock.monotonicMs() - this.#sinceMs,
+    };
     const isDue = isCheckpointDue(growth, {
       snapshotCount: options.snapshotCount,
       logSize: options.checkpointLogSize ?? CHECKPOINT_LOG_SIZE,
       wholeSize: keyspace.lessor.leaseCount * LEASE_SIZE,
     });
     // Its failure has been told, and it is tried again.
-    if (isDue) this.#start(false).catch(() => {});
+    if (isDue && options.clock.monotonicMs() >= this.#retryAtMs) this.#start(false).catch(() => {});
   }
 
   /** See MemberDatabase. */
