@@ -7,8 +7,11 @@ import { TestMember } from "../harness/member.ts";
 import { SimulatedClock } from "../harness/simulated_clock.ts";
 
 const KEY_COUNT = 200_000;
-/** What a turn may take beyond its time: the step during which it ran out, one of a job, and what a tick and an answer read. */
-const STEPS_OVER_MAX = 4;
+/**
+ * What a turn may take beyond its time: the step during which it ran out, one of a job, and what a tick, an answer and an
+ * append that has ended read.
+ */
+const STEPS_OVER_MAX = 5;
 const ALL = { key: utf8("key"), rangeEnd: utf8("kez") };
 
 function keyOf(number: number): Uint8Array {
