@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { equalBytes, utf8 } from "../../../src/base/bytes.ts";
 import { BoltDatabase, BoltWriter, bucketOfRows } from "../../../src/storage/bolt/mod.ts";
 import { seeds } from "../../harness/seeds.ts";
-import { SimulatedRandom } from "../../harness/simulated_disk.ts";
+import { SimulatedDisk, SimulatedRandom } from "../../harness/simulated_disk.ts";
 import {
   bytesOf,
   type Contents,
@@ -16,6 +16,7 @@ import {
   readAll,
   sourceOf,
   sourcesOf,
+  successiveRows,
   write,
 } from "./support.ts";
 
@@ -116,6 +117,50 @@ describe("a file written whole", () => {
       }
     });
   }
+
+  test("has zeros where its pages hold nothing", async () => {
+    const random = new SimulatedRandom(6);
+    const disk = newDisk(1);
+    const contents: Contents = new Map();
+    for (const [name, count, sizeMax] of [["a", 4000, 300], ["b", 200, 6000], ["c", 20, 300_000]] as const) {
+      contents.set(
+        name,
+        Array.from({ length: count }, (_, i) => {
+          const key = utf8(`${i + 10_000}`.repeat(10));
+          return { key, value: new Uint8Array(1 + random.below(sizeMax)).fill(0xff) };
+        }),
+      );
+    }
+    const database = await create(await openForWriting(disk), contents);
+    const bytes = bytesOf(disk);
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    for (let page = 2; page < database.highWater;) {
+      const start = page * 4096;
+      const [isLeaf, count] = [view.getUint16(start + 8, true) === 2, view.getUint16(start + 10, true)];
+      page += 1 + view.getUint32(start + 12, true);
+      const element = start + 16 * count;
+      const last = isLeaf
+        ? element + view.getUint32(element + 4, true) + view.getUint32(element + 8, true) +
+          view.getUint32(element + 12, true)
+        : element + view.getUint32(element, true) + view.getUint32(element + 4, true);
+      expect(bytes.subarray(last, page * 4096).every((byte) => byte === 0)).toBe(true);
+    }
+  });
+
+  test("is right on a disk that is slower than the rows come", async () => {
+    const disk = new SimulatedDisk({
+      seed: 1,
+      latency: async () => {
+        for (let i = 0; i < 2000; i++) await undefined;
+      },
+    });
+    const contents: Contents = new Map([["key", successiveRows(new SimulatedRandom(8), 0, 6000)]]);
+    for (const name of ["a", "b", "c", "d", "e", "f"]) contents.set(name, contents.get("key")!);
+    const writer = BoltWriter.create(await openForWriting(disk), sourcesOf(contents));
+    const database = await write(writer);
+    expect(writer.fileSize).toBeGreaterThan(4_000_000);
+    expect(difference(contents, await readAll(database))).toBeUndefined();
+  });
 
   test("takes few pages more than its rows need", async () => {
     for (const valueSize of [0, 100, 320, 1000, 1500, 2100, 3000, 5000, 20_000]) {
