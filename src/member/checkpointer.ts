@@ -102,14 +102,14 @@ export class Checkpointer {
     return Math.min(this.databaseSize, Math.ceil(size / PAGE_SIZE) * PAGE_SIZE);
   }
 
-  /** To be called often: begins a checkpoint where one is due. `nowMs` is on the monotonic clock. */
-  consider(nowMs: number): void {
+  /** To be called often: begins a checkpoint where one is due. */
+  consider(): void {
     const { options, raft, wal, keyspace } = this.#parts;
     if (this.#running !== undefined || this.#isStopped) return;
     const growth = {
       entryCount: raft.appliedIndex - this.#state.recordedIndex,
       logSize: wal.writtenSize - this.#sinceLogSize,
-      ageMs: () => options.clock.monotonicMs() - this.#sinceMs,
+      ageMs: nowMs - this.#sinceMs,
     };
     const isDue = isCheckpointDue(growth, {
       snapshotCount: options.snapshotCount,
@@ -117,7 +117,7 @@ export class Checkpointer {
       wholeSize: keyspace.lessor.leaseCount * LEASE_SIZE,
     });
     // Its failure has been told, and it is tried again.
-    if (isDue && options.clock.monotonicMs() >= this.#retryAtMs) this.#start(false).catch(() => {});
+    if (isDue && nowMs >= this.#retryAtMs) this.#start(false).catch(() => {});
   }
 
   /** See MemberDatabase. */
@@ -175,7 +175,7 @@ export class Checkpointer {
     assert(this.#running === undefined, "one checkpoint at a time");
     const running = this.#checkpoint(isRewrite).finally(() => {
       this.#running = undefined;
-      this.consider();
+      this.consider(this.#parts.options.clock.monotonicMs());
     });
     this.#running = running;
     return running;
