@@ -270,8 +270,12 @@ export const SNAPSHOT_BLOCK_SIZE = 256 * 1024;
 export const SNAPSHOT_STALL_MS = 5 * 60 * 1000;
 /** snapshot save: what the server may send before the tool has taken it; it waits for WINDOW_UPDATE. */
 export const SNAPSHOT_CLIENT_WINDOW_SIZE = 4 * 1024 * 1024;
-/** snapshot save: bytes written to the file at once, twice this is held; when both pieces are full, the stream waits. */
+/** snapshot save: bytes written to the file at once... */
 export const SNAPSHOT_WRITE_SIZE = 1024 * 1024;
+/** ... and writes under way at once; with more, the stream is not read. */
+export const SNAPSHOT_WRITES_MAX = 2;
+/** snapshot save: size of one message (etcd's are little more than 32 KiB); a larger one ends the stream. */
+export const SNAPSHOT_MESSAGE_SIZE_MAX = 16 * 1024 * 1024;
 /** snapshot save: milliseconds between tries to connect, until --dial-timeout is over. */
 export const SNAPSHOT_CONNECT_RETRY_MS = 200;
 /** Tools that work on files: bytes read at once... */

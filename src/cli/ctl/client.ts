@@ -9,10 +9,13 @@ import { Auth } from "../../gen/etcdserverpb/auth_pb.ts";
 import { Cluster } from "../../gen/etcdserverpb/cluster_pb.ts";
 import { Maintenance } from "../../gen/etcdserverpb/maintenance_pb.ts";
 import type { ClientSettings } from "./settings.ts";
+import { receiveSnapshot, type SnapshotPiece } from "./snapshot_stream.ts";
 
 export interface Client {
   readonly maintenance: ServiceClient<typeof Maintenance>;
   readonly cluster: ServiceClient<typeof Cluster>;
+  /** Logs in, and takes a snapshot as `receiveSnapshot` does. */
+  receiveSnapshot(take: (piece: SnapshotPiece) => Promise<void> | undefined, signal: AbortSignal): Promise<void>;
   /** Names the user or hands over the token of the settings; to be awaited before any other call. */
   logIn(signal: AbortSignal): Promise<void>;
   close(): void;
@@ -37,13 +40,18 @@ export function openClient(endpoint: string, settings: ClientSettings): Client {
     ...(settings.responseSizeMax > 0 ? { readMaxBytes: settings.responseSizeMax } : {}),
     ...(settings.requestSizeMax > 0 ? { writeMaxBytes: settings.requestSizeMax } : {}),
   });
+  const logIn = async (signal: AbortSignal) => {
+    if (settings.login?.kind !== "password") return;
+    const { name, password } = settings.login;
+    token = (await createClient(Auth, transport).authenticate({ name, password }, { signal })).token;
+  };
   return {
     maintenance: createClient(Maintenance, transport),
     cluster: createClient(Cluster, transport),
-    logIn: async (signal) => {
-      if (settings.login?.kind !== "password") return;
-      const { name, password } = settings.login;
-      token = (await createClient(Auth, transport).authenticate({ name, password }, { signal })).token;
+    logIn,
+    receiveSnapshot: async (take, signal) => {
+      await logIn(signal);
+      await receiveSnapshot(sessions, token, take, signal);
     },
     close: () => sessions.abort(),
   };

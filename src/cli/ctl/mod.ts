@@ -10,7 +10,7 @@
  * Divergences from etcdctl: a member that cannot be reached is an error after --dial-timeout, and a variable whose value
  * cannot be read is an error too.
  *
- * Read in this order: flags, environment, settings, client, snapshot_save, defrag.
+ * Read in this order: flags, environment, settings, client, snapshot_stream, snapshot_save, defrag.
  */
 
 export { DEFRAG, defragmentMembers } from "./defrag.ts";

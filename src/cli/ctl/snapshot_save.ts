@@ -3,14 +3,14 @@
 import { formatDuration } from "../../base/duration.ts";
 import { formatSize } from "../../base/size.ts";
 import { equalBytes } from "../../base/bytes.ts";
-import { SNAPSHOT_CONNECT_RETRY_MS, SNAPSHOT_WRITE_SIZE } from "../../base/limits.ts";
-import type { SnapshotResponse } from "../../gen/etcdserverpb/maintenance_pb.ts";
+import { SNAPSHOT_CONNECT_RETRY_MS, SNAPSHOT_WRITE_SIZE, SNAPSHOT_WRITES_MAX } from "../../base/limits.ts";
 import { DiskError, type File } from "../../io/disk.ts";
 import { systemCrypto, systemDisk } from "../../io/system/mod.ts";
 import { type Command, CommandError, type Console, ExitCode, type Invocation } from "../command_line/mod.ts";
 import { printerOf, Progress } from "../output/mod.ts";
 import { callErrorText, type Client, isUnreachable, openClient } from "./client.ts";
 import { type ClientSettings, readSettings } from "./settings.ts";
+import type { SnapshotPiece } from "./snapshot_stream.ts";
 import { dirname } from "node:path";
 
 const DIGEST_SIZE = 32;
@@ -114,71 +114,60 @@ async function fetchSnapshot(
 ): Promise<string> {
   const beganMs = performance.now();
   const endpoint = settings.endpoints[0];
-  const responses = await openStream(client, settings, signal);
-  console.log.info("fetching snapshot", { endpoint });
   const target = new SnapshotFile(file);
-  let version = "";
-  try {
-    for (let answer = responses.first; !answer.done; answer = await responses.rest.next()) {
-      const { blob, remainingBytes } = answer.value;
-      version = answer.value.version;
-      const waits = target.add(blob);
-      if (waits !== undefined) await waits;
-      progress.show(target.size, target.size + Number(remainingBytes));
+  let version: string | undefined;
+  const take = (piece: SnapshotPiece) => {
+    if (version === undefined) console.log.info("fetching snapshot", { endpoint });
+    version = piece.version;
+    const waits = target.add(piece.blob);
+    progress.show(target.size, target.size + piece.remaining);
+    return waits;
+  };
+  const untilMs = beganMs + settings.dialTimeoutMs;
+  for (let isOver = false; !isOver;) {
+    try {
+      await client.receiveSnapshot(take, signal);
+      isOver = true;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof DiskError) throw error;
+      // As long as nothing has come and --dial-timeout is not over, it is tried again. (etcdctl tries for ever.)
+      if (version !== undefined || !isUnreachable(error)) {
+        throw new CommandError(ExitCode.INTERRUPTED, `could not write snapshot: ${callErrorText(error)}`);
+      }
+      if (performance.now() >= untilMs) throw unreachableError(settings, error);
+      await new Promise((resolve) => setTimeout(resolve, SNAPSHOT_CONNECT_RETRY_MS));
     }
-  } catch (error) {
-    if (error instanceof DiskError) throw error;
-    throw new CommandError(ExitCode.INTERRUPTED, `could not write snapshot: ${callErrorText(error)}`);
   }
   await target.finish();
   const size = target.size;
   const took = formatDuration(performance.now() - beganMs);
   progress.clear();
   console.log.info("fetched snapshot", { endpoint, size: formatSize(size), took, "etcd-version": version });
-  return version;
+  return version ?? "";
 }
 
-interface OpenedStream {
-  readonly first: IteratorResult<SnapshotResponse>;
-  readonly rest: AsyncIterator<SnapshotResponse>;
+function unreachableError(settings: ClientSettings, reason: unknown): CommandError {
+  return new CommandError(
+    ExitCode.INTERRUPTED,
+    `${settings.endpoints[0]} could not be reached within ${formatDuration(settings.dialTimeoutMs)} ` +
+      `(${callErrorText(reason)}); is the member running, and are --endpoints and the TLS flags right?`,
+  );
 }
 
-/** Tries as long as --dial-timeout says. (etcdctl tries for ever, without a word.) */
-async function openStream(client: Client, settings: ClientSettings, signal: AbortSignal): Promise<OpenedStream> {
-  const untilMs = performance.now() + settings.dialTimeoutMs;
-  for (;;) {
-    try {
-      await client.logIn(signal);
-      const rest = client.maintenance.snapshot({}, { signal })[Symbol.asyncIterator]();
-      return { first: await rest.next(), rest };
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!isUnreachable(error)) {
-        throw new CommandError(ExitCode.INTERRUPTED, `could not write snapshot: ${callErrorText(error)}`);
-      }
-      if (performance.now() >= untilMs) {
-        throw new CommandError(
-          ExitCode.INTERRUPTED,
-          `${settings.endpoints[0]} could not be reached within ${formatDuration(settings.dialTimeoutMs)} ` +
-            `(${callErrorText(error)}); is the member running, and are --endpoints and the TLS flags right?`,
-        );
-      }
-      await new Promise((resolve) => setTimeout(resolve, SNAPSHOT_CONNECT_RETRY_MS));
-    }
-  }
-}
-
-/** The file being written, in large pieces, one of them on its way to the disk while the next is filled. */
+/** The file being written, in large pieces, some of them on their way to the disk while the next is filled. */
 class SnapshotFile {
   readonly #file: File;
   readonly #digest = systemCrypto.sha256Stream();
   #filling = new Uint8Array(SNAPSHOT_WRITE_SIZE);
   #filled = 0;
-  #spare = new Uint8Array(SNAPSHOT_WRITE_SIZE);
+  readonly #spare: Uint8Array<ArrayBuffer>[] = [];
+  /** Bytes given to the disk. */
   #position = 0;
   #writing: Promise<void> = Promise.resolve();
-  /** The newest blob: it is hashed once another follows, as the last one is the digest itself. */
-  #newest: Uint8Array = new Uint8Array(0);
+  #pendingCount = 0;
+  /** What may be the digest: it is hashed once something else follows it. */
+  #last: Uint8Array = new Uint8Array(0);
 
   constructor(file: File) {
     this.#file = file;
@@ -189,54 +178,52 @@ class SnapshotFile {
     return this.#position + this.#filled;
   }
 
-  /** Takes the next piece. A promise where the disk has to be waited for. */
+  /** Takes the next piece, copied before it returns. A promise where the disk has to be waited for; it may reject. */
   add(blob: Uint8Array): Promise<void> | undefined {
-    this.#digest.update(this.#newest);
-    this.#newest = blob;
-    if (blob.length <= this.#filling.length - this.#filled) {
-      this.#filling.set(blob, this.#filled);
-      this.#filled += blob.length;
-      return undefined;
-    }
-    return this.#addSlowly(blob);
-  }
-
-  async #addSlowly(blob: Uint8Array): Promise<void> {
+    this.#digest.update(this.#last);
+    this.#last = this.#last.subarray(0, 0);
+    if (blob.length === DIGEST_SIZE) this.#last = blob.slice();
+    else this.#digest.update(blob);
     for (let offset = 0; offset < blob.length;) {
-      if (this.#filled === this.#filling.length) await this.#flush();
       const piece = blob.subarray(offset, offset + this.#filling.length - this.#filled);
       this.#filling.set(piece, this.#filled);
       this.#filled += piece.length;
       offset += piece.length;
+      if (this.#filled === this.#filling.length) this.#write();
     }
+    return this.#pendingCount < SNAPSHOT_WRITES_MAX ? undefined : this.#writing;
   }
 
-  /** Starts the write of what is filled, once the one before has ended. */
-  async #flush(): Promise<void> {
-    await this.#writing;
-    const data = this.#filling.subarray(0, this.#filled);
-    this.#writing = this.#file.write(data, this.#position);
-    // Its failure is met at the next await of it; until then nobody else looks.
+  #write(): void {
+    const data = this.#filling;
+    const position = this.#position;
+    const write = this.#file.write(data.subarray(0, this.#filled), position).then(() => {
+      this.#pendingCount--;
+      this.#spare.push(data);
+    });
+    this.#pendingCount++;
+    this.#writing = Promise.all([this.#writing, write]).then(() => {});
+    // Whoever waits next meets its failure; until then nobody looks.
     this.#writing.catch(() => {});
     this.#position += this.#filled;
     this.#filled = 0;
-    [this.#filling, this.#spare] = [this.#spare, this.#filling];
+    this.#filling = this.#spare.pop() ?? new Uint8Array(SNAPSHOT_WRITE_SIZE);
   }
 
   /** Compares the digest at the end with what came before it, and makes the file durable. */
   async finish(): Promise<void> {
-    if (this.#newest.length !== DIGEST_SIZE || this.size % 512 !== DIGEST_SIZE) {
+    if (this.#last.length !== DIGEST_SIZE || this.size % 512 !== DIGEST_SIZE) {
       throw new CommandError(ExitCode.INTERRUPTED, `sha256 checksum not found [bytes: ${this.size}]`);
     }
     const digest = this.#digest.digest();
-    if (!equalBytes(digest, this.#newest)) {
+    if (!equalBytes(digest, this.#last)) {
       throw new CommandError(
         ExitCode.INTERRUPTED,
-        `expected sha256 [${this.#newest.join(" ")}], got [${digest.join(" ")}]: ` +
+        `expected sha256 [${this.#last.join(" ")}], got [${digest.join(" ")}]: ` +
           "the snapshot was damaged on its way; nothing was saved, try again",
       );
     }
-    await this.#flush();
+    this.#write();
     await this.#writing;
     try {
       await this.#file.syncData();

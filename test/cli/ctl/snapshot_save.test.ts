@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { createServer, type Http2Server } from "node:http2";
+import { createServer, type Http2Server, type Http2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -22,7 +22,10 @@ class FakeMember {
   failure: ConnectError | undefined;
   /** Never goes on after the first message. */
   isStuck = false;
+  /** Loses the connection after the first message. */
+  isLost = false;
   tokens: (string | null)[] = [];
+  readonly #sessions: Http2Session[] = [];
   readonly #server: Http2Server;
   #end = Promise.withResolvers<void>();
 
@@ -37,6 +40,7 @@ class FakeMember {
         router.service(Auth, { authenticate: ({ name, password }) => ({ token: `${name}/${password}` }) });
       },
     }));
+    this.#server.on("session", (session) => this.#sessions.push(session));
   }
 
   async *#snapshot(token: string | null) {
@@ -45,6 +49,9 @@ class FakeMember {
       const blob = this.database.subarray(position, position + CHUNK_SIZE);
       yield { blob, remainingBytes: BigInt(this.database.length - position - blob.length), version: "3.7.0" };
       if (this.failure !== undefined) throw this.failure;
+      if (this.isLost) {
+        for (const session of this.#sessions) session.destroy();
+      }
       if (this.isStuck) await this.#end.promise;
     }
     if (this.digest !== undefined) yield { blob: this.digest, remainingBytes: 0n, version: "3.7.0" };
@@ -116,8 +123,15 @@ test("what is not complete and right is not saved, and what was there stays", as
       "could not write snapshot: etcdserver: server stopped",
     ],
     [
-      () => member.failure = new ConnectError("disk on fire", Code.Internal),
-      "could not write snapshot: rpc error: code = Internal desc = disk on fire",
+      () => member.failure = new ConnectError("disk on fire: 100 %", Code.Internal),
+      "could not write snapshot: rpc error: code = Internal desc = disk on fire: 100 %",
+    ],
+    [
+      () => {
+        member.failure = undefined;
+        member.isLost = true;
+      },
+      "could not write snapshot: rpc error: code = ",
     ],
   ];
   for (const [prepare, text] of cases) {
