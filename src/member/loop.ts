@@ -32,8 +32,8 @@ export interface LoopParts {
   readonly onApplied: (operation: number, body: Uint8Array, outcome: Outcome, durationMs: number) => void;
   /** An entry was answered that there is no space; calls back when its client may hear of it. */
   readonly onNoSpace: (done: () => void) => void;
-  /** Once a turn, when entries may have been applied. */
-  readonly onProgress: () => void;
+  /** Once a turn, when entries may have been applied; with the turn's beginning on the monotonic clock. */
+  readonly onProgress: (nowMs: number) => void;
   readonly onFatal: (reason: Error) => void;
 }
 
@@ -287,7 +287,7 @@ export class Loop {
       if (count % ENTRIES_PER_CLOCK_READING === 0 && this.#isApplyTimeUp()) break;
     }
     this.#compactLog();
-    this.#parts.onProgress();
+    this.#parts.onProgress(this.#turnStartMs);
   }
 
   /** False: the entry needs another turn. */

@@ -121,7 +121,7 @@ export class Member implements MemberDatabase {
           this.#warnOfSlowApply(operation, body, outcome, durationMs);
         }
       },
-      onProgress: () => this.#checkpointer.consider(),
+      onProgress: (nowMs) => this.#checkpointer.consider(nowMs),
       onNoSpace: (done) => this.#spaceAlarm.onExceeded(done),
       onFatal: (reason) => this.#fail(reason),
     });
@@ -382,7 +382,7 @@ export class Member implements MemberDatabase {
       this.keyspace.watchHub.tick(now);
       this.#proposals.expire(now, this.requestTimeoutMs);
       this.#reads.expire(now, this.requestTimeoutMs);
-      this.#checkpointer.consider();
+      this.#checkpointer.consider(now);
     });
     // Entry 1 brings the configuration in which this member may campaign; nobody else could win.
     this.#loop.wake();
