@@ -102,8 +102,8 @@ export class Checkpointer {
     return Math.min(this.databaseSize, Math.ceil(size / PAGE_SIZE) * PAGE_SIZE);
   }
 
-  /** To be called often: begins a checkpoint where one is due. */
-  consider(): void {
+  /** To be called often: begins a checkpoint where one is due. `nowMs` is on the monotonic clock. */
+  consider(nowMs: number): void {
     const { options, raft, wal, keyspace } = this.#parts;
     if (this.#running !== undefined || this.#isStopped) return;
     const growth = {
