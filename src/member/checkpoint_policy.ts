@@ -17,8 +17,7 @@ export interface Growth {
   readonly entryCount: number;
   /** Bytes written to the log. */
   readonly logSize: number;
-  /** Milliseconds since then; asked for only where it matters, as every turn asks. */
-  readonly ageMs: () => number;
+  readonly ageMs: number;
 }
 
 export interface DueOptions {
@@ -33,7 +32,7 @@ export function isCheckpointDue({ entryCount, logSize, ageMs }: Growth, options:
   if (entryCount === 0) return false;
   if (logSize >= Math.max(CHECKPOINT_LOG_SIZE_MAX, options.wholeSize)) return true;
   if (entryCount < options.snapshotCount) return false;
-  return logSize >= Math.max(options.logSize, options.wholeSize) || ageMs() >= CHECKPOINT_INTERVAL_MS;
+  return logSize >= Math.max(options.logSize, options.wholeSize) || ageMs >= CHECKPOINT_INTERVAL_MS;
 }
 
 /** What is known of the size of a database file. */

@@ -109,7 +109,7 @@ export class Checkpointer {
     const growth = {
       entryCount: raft.appliedIndex - this.#state.recordedIndex,
       logSize: wal.writtenSize - this.#sinceLogSize,
-      ageMs: () => options.clock.monotonicMs() - this.#sinceMs,
+      ageMs: nowMs - this.#sinceMs,
     };
     const isDue = isCheckpointDue(growth, {
       snapshotCount: options.snapshotCount,
@@ -117,7 +117,7 @@ export class Checkpointer {
       wholeSize: keyspace.lessor.leaseCount * LEASE_SIZE,
     });
     // Its failure has been told, and it is tried again.
-    if (isDue && options.clock.monotonicMs() >= this.#retryAtMs) this.#start(false).catch(() => {});
+    if (isDue && nowMs >= this.#retryAtMs) this.#start(false).catch(() => {});
   }
 
   /** See MemberDatabase. */
@@ -175,7 +175,7 @@ export class Checkpointer {
     assert(this.#running === undefined, "one checkpoint at a time");
     const running = this.#checkpoint(isRewrite).finally(() => {
       this.#running = undefined;
-      this.consider();
+      this.consider(this.#parts.options.clock.monotonicMs());
     });
     this.#running = running;
     return running;
