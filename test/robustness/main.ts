@@ -17,6 +17,7 @@ import { drain } from "./cases/drain.ts";
 import { extremes } from "./cases/extremes.ts";
 import { hostile } from "./cases/hostile.ts";
 import { kill } from "./cases/kill.ts";
+import { outOfSpace } from "./cases/out_of_space.ts";
 import { startup } from "./cases/startup.ts";
 import { toolsDiskFull } from "./cases/tools_disk_full.ts";
 import { type Case, Context, type Settings } from "./context.ts";
@@ -27,6 +28,7 @@ const CASES: Case[] = [
   kill,
   diskFull,
   toolsDiskFull,
+  outOfSpace,
   drain,
   extremes,
   hostile,
