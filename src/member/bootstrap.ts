@@ -150,12 +150,10 @@ async function restart(
   }
   const { memberId, clusterId } = metadata;
   for (const entry of opened.tail) replay.log.append(entry);
-  if (opened.lastIndex < checkpoint.index) {
+  const fault = faultOf(directory, target, checkpoint.index, opened.lastIndex);
+  if (fault !== undefined) {
     await wal.close();
-    throw new DataDirectoryError(
-      `the log in ${directory.walPath} ends with entry ${opened.lastIndex}, but ${directory.database.path} holds the ` +
-        `state after entry ${checkpoint.index}: they do not belong together; restore both from the same backup`,
-    );
+    throw new DataDirectoryError(fault);
   }
   // The commit index in the log is a hint and may be behind; what is in the database was committed.
   const commit = Math.max(hardState.commit, checkpoint.index);
@@ -166,6 +164,24 @@ async function restart(
     "commit-index": commit,
   });
   return { memberId, clusterId, raft, wal, directory, checkpoint, compaction, replayedCount: replay.count };
+}
+
+/** Why what was read must not be served; undefined: it may. */
+function faultOf(
+  { walPath, database }: DataDirectory,
+  { keyspace }: BootstrapTarget,
+  databaseIndex: number,
+  lastIndex: number,
+): string | undefined {
+  if (lastIndex < databaseIndex) {
+    return `the log in ${walPath} ends with entry ${lastIndex}, but ${database.path} holds the state after entry ` +
+      `${databaseIndex}: they do not belong together; restore both from the same backup`;
+  }
+  if (keyspace.auth.isEnabled) {
+    return "authentication is enabled in this data directory, and this version does not enforce it yet: everybody " +
+      "could read and write everything; start etcd on it, or disable authentication with it first";
+  }
+  return undefined;
 }
 
 /** Where a log is read from that has no snapshot. */

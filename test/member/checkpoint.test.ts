@@ -161,6 +161,16 @@ describe("a restart", () => {
     await expect(TestMember.start({ disk: withoutLog })).rejects.toThrow(/there is no log in data\/member\/wal/);
   });
 
+  test("refuses a database in which authentication is enabled", async () => {
+    const server = await TestMember.start({ member: NEVER });
+    const { auth } = server.member.keyspace;
+    const records = auth.records();
+    auth.restore({ ...records, auth: [[utf8("authEnabled"), Uint8Array.of(1)], ...records.auth] });
+    await put(server, "key", "value");
+    await server.clock.run(server.member.defragment());
+    await expect(server.restart()).rejects.toThrow(/authentication is enabled in this data directory/);
+  });
+
   test("lets a database that was received for a snapshot take its place", async () => {
     const server = await filled({ member: OFTEN });
     await quiet(server);
