@@ -10,6 +10,7 @@ import { parseArgs } from "node:util";
 import { type Case, Context, type Settings } from "./context.ts";
 import { sourceCommand } from "./process.ts";
 import { buildTools, MissingRequirement } from "./tools.ts";
+import { authLog } from "./cases/auth_log.ts";
 import { bolt } from "./cases/bolt.ts";
 import { clientv3 } from "./cases/clientv3.ts";
 import { connect } from "./cases/connect.ts";
@@ -39,6 +40,7 @@ const CASES: Case[] = [
   h2spec,
   wal,
   bolt,
+  authLog,
   space,
   downgrade,
   swap,
