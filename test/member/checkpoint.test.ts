@@ -166,7 +166,6 @@ describe("a restart", () => {
     const { auth } = server.member.keyspace;
     const records = auth.records();
     auth.restore({ ...records, auth: [[utf8("authEnabled"), Uint8Array.of(1)], ...records.auth] });
-    await put(server, "key", "value");
     await server.clock.run(server.member.defragment());
     await expect(server.restart()).rejects.toThrow(/authentication is enabled in this data directory/);
   });
