@@ -123,9 +123,8 @@ interface MetaPage {
 async function readMetaPages(file: File, fileSize: number): Promise<readonly [MetaPage, MetaPage]> {
   const head = await readUpTo(file, Math.min(fileSize, 2 * PAGE_SIZE_MAX), 0);
   const pageSize = pageSizeOf(head);
-  if (pageSize === undefined) {
-    const why = head.length < 2 * PAGE_SIZE_MIN ? "it is too short" : "it has no valid meta page";
-    throw new BoltError(file.path, undefined, `this is not a bolt database, or both its metas are damaged: ${why}`);
+  if (typeof pageSize === "string") {
+    throw new BoltError(file.path, 0, `this is not a bolt database, or both its metas are damaged: ${pageSize}`);
   }
   const page = (id: number): MetaPage => {
     const bytes = head.subarray(id * pageSize, (id + 1) * pageSize);
@@ -144,16 +143,15 @@ async function readMetaPages(file: File, fileSize: number): Promise<readonly [Me
   return [page(0), page(1)];
 }
 
-/** As the first valid meta says: meta 1 is tried wherever it can be, if meta 0 is damaged. */
-function pageSizeOf(head: Uint8Array): number | undefined {
-  if (head.length < PAGE_SIZE_MIN) return undefined;
+/** As the first valid meta says: meta 1 is tried wherever it can be, if meta 0 is damaged. Or what is wrong with meta 0. */
+function pageSizeOf(head: Uint8Array): number | string {
+  if (head.length < PAGE_SIZE_MIN) return "it is too short";
   const meta = decodeMeta(head);
   if (typeof meta !== "string") return meta.pageSize;
   for (let size = PAGE_SIZE_MIN; size + PAGE_SIZE_MIN <= head.length; size *= 2) {
-    const second = decodeMeta(head.subarray(size));
-    if (typeof second !== "string" && second.pageSize === size) return size;
+    if (typeof decodeMeta(head.subarray(size)) !== "string") return size;
   }
-  return undefined;
+  return meta;
 }
 
 function newestOf(pages: readonly [MetaPage, MetaPage]): 0 | 1 {

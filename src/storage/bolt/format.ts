@@ -121,9 +121,6 @@ export function decodeMeta(page: Uint8Array): Meta | string {
   };
   if (meta.txid >= Number.MAX_SAFE_INTEGER) return `transaction id ${meta.txid}`;
   if (meta.highWater * pageSize > Number.MAX_SAFE_INTEGER) return `high-water mark ${meta.highWater}`;
-  if (meta.root < FIRST_PAGE || meta.root >= meta.highWater) {
-    return `root page ${meta.root} with the high-water mark at ${meta.highWater}`;
-  }
   return meta;
 }
 

@@ -182,7 +182,7 @@ export class PageReader {
     return { block, count: Math.ceil(end / this.#blockSize), bytes, view: viewOf(bytes), lastUse: 0 };
   }
 
-  /** A buffer of at least this size, in the place of the runs whose use is longest ago. Never the present node's. */
+  /** A buffer of this size, in the place of the runs used longest ago. Never the present node's: that was used last. */
   #buffer(size: number): Uint8Array {
     while (this.#keptSize + size > this.#keptSizeMax && this.#runs.length > 1) {
       const { bytes } = this.#forgetOldest();
@@ -193,9 +193,9 @@ export class PageReader {
 
   #forgetOldest(): Run {
     const runs = this.#runs;
-    let oldest = runs[0] === this.#current ? 1 : 0;
-    for (let i = oldest + 1; i < runs.length; i++) {
-      if (runs[i] !== this.#current && runs[i].lastUse < runs[oldest].lastUse) oldest = i;
+    let oldest = 0;
+    for (let i = 1; i < runs.length; i++) {
+      if (runs[i].lastUse < runs[oldest].lastUse) oldest = i;
     }
     const run = runs[oldest];
     runs[oldest] = runs[runs.length - 1];

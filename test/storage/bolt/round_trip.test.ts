@@ -118,6 +118,27 @@ describe("a file written whole", () => {
     });
   }
 
+  test("is read right where what was read ahead is wanted only after much else, and again", async () => {
+    const random = new SimulatedRandom(1);
+    const rows = Array.from(
+      { length: 12 },
+      (_, i) => ({ key: new Uint8Array([i]), value: randomValue(random, 1_000_000) }),
+    );
+    const disk = newDisk(1);
+    const database = await create(await openForWriting(disk), new Map([["key", rows]]));
+    const bytes = bytesOf(disk);
+    const snapshot = database.snapshot();
+    const last = Math.floor(database.size / 65536) - (database.size % 65536 === 0 ? 1 : 0);
+    const elsewhere = Array.from({ length: 20 }, (_, i) => 60 + 3 * i);
+    // 1 is behind 0, so 17 is read ahead; in the end its buffer is used for the last blocks, and then it is read again.
+    for (const block of [0, 1, ...elsewhere, 17, last - 1, last, 17]) {
+      const position = Math.max(8192, block * 65536);
+      const part = new Uint8Array(1000);
+      const count = await snapshot.read(part, position);
+      expect(equalBytes(part.subarray(0, count), bytes.subarray(position, position + count))).toBe(true);
+    }
+  });
+
   test("has zeros where its pages hold nothing", async () => {
     const random = new SimulatedRandom(6);
     const disk = newDisk(1);
