@@ -19,6 +19,6 @@
  */
 export { LEASE_TTL_MAX, NO_LEASE } from "./lease.ts";
 export { type GrantError, type LeaseStatus, Lessor, type LessorOptions, type RenewResult } from "./lessor.ts";
-export { decodeLease, leaseKey, type LeaseRecord, writeLease } from "./record.ts";
+export { decodeLease, type LeaseRecord, writeLease } from "./record.ts";
 export { Revocation } from "./revocation.ts";
 export { type LeaseCheckpoint } from "./schedule.ts";

@@ -17,12 +17,6 @@ export interface LeaseRecord {
   readonly remainingTtl: number;
 }
 
-export function leaseKey(id: bigint): Uint8Array {
-  const key = new Uint8Array(8);
-  new DataView(key.buffer).setBigUint64(0, BigInt.asUintN(64, id));
-  return key;
-}
-
 export function writeLease(writer: WireWriter, { id, ttl, remainingTtl }: LeaseRecord): void {
   writer.integer64Field(1, id);
   writer.integerField(2, ttl);

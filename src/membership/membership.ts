@@ -103,13 +103,9 @@ export class Membership {
     return [...this.#removed];
   }
 
+  /** Takes in a member of a cluster that begins with it: nothing is judged. */
   add(member: Member): void {
     this.#members.set(member.id, member);
-  }
-
-  /** Takes in what a database says: an id that belonged to the cluster once. */
-  restoreRemoved(id: bigint): void {
-    this.#removed.add(id);
   }
 
   /** Brings a committed change into force; undefined: it has taken effect. */

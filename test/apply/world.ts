@@ -42,6 +42,10 @@ export interface Applied<Response> {
   readonly stepCount: number;
 }
 
+export interface AppliedBytes extends Omit<Applied<never>, "response"> {
+  readonly body: Uint8Array;
+}
+
 export class World {
   readonly keyspace: Keyspace;
   readonly membership = new Membership();
@@ -112,13 +116,8 @@ export class World {
     return rows.join(" ");
   }
 
-  #apply<Request extends DescMessage, Response extends DescMessage>(
-    operation: number,
-    requestSchema: Request,
-    request: MessageInitShape<Request>,
-    responseSchema: Response,
-  ): Applied<MessageShape<Response>> {
-    const body = toBinary(requestSchema, create(requestSchema, request));
+  /** Applies an operation whose request and response are bytes. */
+  run(operation: number, body: Uint8Array): AppliedBytes {
     const { isWaitedFor, requester } = this;
     const context = { nowMs: 0, isWaitedFor, isReplay: false, requester };
     const result = this.applier.apply(operation, body, context);
@@ -131,12 +130,17 @@ export class World {
     } else outcome = result;
     const { error, revision, compaction } = outcome;
     if (compaction !== undefined) { while (compaction.step(1000) !== "done"); }
-    return {
-      error,
-      revision,
-      response: fromBinary(responseSchema, concatBytes(outcome.body.map(wholePart))),
-      stepCount,
-    };
+    return { error, revision, stepCount, body: concatBytes(outcome.body.map(wholePart)) };
+  }
+
+  #apply<Request extends DescMessage, Response extends DescMessage>(
+    operation: number,
+    requestSchema: Request,
+    request: MessageInitShape<Request>,
+    responseSchema: Response,
+  ): Applied<MessageShape<Response>> {
+    const { body, ...applied } = this.run(operation, toBinary(requestSchema, create(requestSchema, request)));
+    return { ...applied, response: fromBinary(responseSchema, body) };
   }
 }
 

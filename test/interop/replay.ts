@@ -5,7 +5,7 @@ import { WireWriter } from "../../src/base/varint.ts";
 import { systemClock, systemDisk } from "../../src/io/system/mod.ts";
 import { silentLogger } from "../../src/io/log.ts";
 import { encodeAlarm, Keyspace } from "../../src/keyspace/mod.ts";
-import { leaseKey, writeLease } from "../../src/lease/mod.ts";
+import { writeLease } from "../../src/lease/mod.ts";
 import { Membership } from "../../src/membership/mod.ts";
 import { type RevisionCursor, revisionKey } from "../../src/mvcc/mod.ts";
 import { type Entry, EntryType } from "../../src/raft/mod.ts";
@@ -82,9 +82,11 @@ class Replay {
     const { members, membersRemoved, cluster } = this.membership.records();
     const { auth: authState, authUsers, authRoles } = auth.records();
     const leases = lessor.records().map((lease): Pair => {
+      const key = new Uint8Array(8);
+      new DataView(key.buffer).setBigInt64(0, lease.id);
       const writer = new WireWriter(32);
       writeLease(writer, lease);
-      return [leaseKey(lease.id), writer.finish()];
+      return [key, writer.finish()];
     });
     const meta: Pair[] = [];
     if (this.#finishedCompaction > 0) {

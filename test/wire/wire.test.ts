@@ -130,8 +130,26 @@ describe("log entries", () => {
         const decoded = decodeRaftRequest(bytes);
         expect(decoded).toMatchObject({ operation: RaftOperation.PUT, member, sequence });
         expect(decoded.body).toEqual(put);
+        expect(decoded).toMatchObject({ username: "", authRevision: 0 });
       }
     }
+  });
+
+  test("say on whose behalf they are", () => {
+    const ID = (0xabcdn << 48n) | 5n;
+    for (const header of [{ ID, username: "ann", authRevision: 300n }, { username: "ann", authRevision: 300n }]) {
+      const message = create(InternalRaftRequestSchema, { header, put: { key: utf8("k") } });
+      const decoded = decodeRaftRequest(toBinary(InternalRaftRequestSchema, message));
+      expect(decoded).toMatchObject({ operation: RaftOperation.PUT, username: "ann", authRevision: 300 });
+      expect([decoded.member, decoded.sequence]).toEqual(header.ID === undefined ? [0, 0] : [0xabcd, 5]);
+    }
+  });
+
+  test("name every operation that there is in etcd 3.7", () => {
+    const numbers = InternalRaftRequestSchema.fields
+      .filter((field) => field.fieldKind === "message" && field.localName !== "header")
+      .map((field) => field.number);
+    expect(Object.values<number>(RaftOperation).sort((a, b) => a - b)).toEqual([RaftOperation.V2, ...numbers]);
   });
 });
 
