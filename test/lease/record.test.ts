@@ -3,14 +3,14 @@ import { hex } from "../../src/base/bytes.ts";
 import { WireError, WireWriter } from "../../src/base/varint.ts";
 import { decodeLease, type LeaseRecord, writeLease } from "../../src/lease/mod.ts";
 
-/** As etcd 3.7.1 wrote them. */
-const RECORDS: [record: LeaseRecord, bytes: string][] = [
-  [{ id: 1n, ttl: 60, remainingTtl: 0 }, "0801103c"],
-  [{ id: 0x3cb3a2056379a084n, ttl: 2, remainingTtl: 0 }, "0884c1e69bd6c0e8d93c1002"],
-  [{ id: -2n, ttl: 9_000_000_000, remainingTtl: 300 }, "08feffffffffffffffff011080b4c4c32118ac02"],
+/** The second one comes from a database of etcd. */
+const RECORDS: [bytes: string, record: LeaseRecord][] = [
+  ["0801103c", { id: 1n, ttl: 60, remainingTtl: 0 }],
+  ["0884c1e69bd6c0e8d93c1002", { id: 0x3cb3a2056379a084n, ttl: 2, remainingTtl: 0 }],
+  ["08feffffffffffffffff011080b4c4c32118ac02", { id: -2n, ttl: 9_000_000_000, remainingTtl: 300 }],
 ];
 
-test.each(RECORDS)("%o is saved as etcd saves it", (record, bytes) => {
+test.each(RECORDS)("%s is what etcd saves", (bytes, record) => {
   const writer = new WireWriter();
   writeLease(writer, record);
   expect(hex(writer.finish())).toBe(bytes);
