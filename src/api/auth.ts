@@ -12,9 +12,6 @@ import { fail, ignoringRequest } from "./request.ts";
 
 const SERVICE = "/etcdserverpb.Auth/";
 
-/** The revision of an auth store that nobody has changed. */
-const AUTH_REVISION_INITIAL = 1;
-
 /** Access control is not built yet: what can be said truthfully is answered as by an etcd on which it is disabled. */
 export function authService(member: Member): Method[] {
   const later = [
@@ -43,7 +40,7 @@ export function authService(member: Member): Method[] {
       path: `${SERVICE}AuthStatus`,
       handle: ignoringRequest(AuthStatusRequestSchema, (call) => {
         const writer = new WireWriter(8);
-        writer.integerField(3, AUTH_REVISION_INITIAL);
+        writer.integerField(3, member.keyspace.auth.revision);
         replyWithHeader(call, member, 0, [writer.finish()]);
       }),
     },
