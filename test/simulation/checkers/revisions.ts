@@ -7,7 +7,7 @@
  * 4. a revision that no answered operation made must have been made by one whose outcome is unknown, or by a lease's end.
  */
 
-import type { KvResponse, Moment, Observations, Operation } from "../observations.ts";
+import type { KvResponse, LeaseEnd, Moment, Observations, Operation } from "../observations.ts";
 import { FIRST_REVISION, type HistoricRevision, History } from "./history.ts";
 import type { Records } from "./kv_model.ts";
 import { isKeyRequest, isOldRead, predictKeys } from "./kv_operation.ts";
@@ -56,7 +56,10 @@ class Attributor {
     if (made !== undefined && made.moment > returned) return fail("the revision was made after the response");
 
     const floor = known.before(operation.invoked);
-    const isWriter = made !== undefined && this.#isMaker(operation, made);
+    // What happened before the call and shows in its answer may look like its own doing: a key that another has deleted
+    // while the lease that is then revoked held it.
+    const isLater = made !== undefined && made.moment < operation.invoked && this.#isReader(operation, made.after);
+    const isWriter = made !== undefined && !isLater && this.#isMaker(operation, made);
     if (isWriter) {
       this.#findings.judge("writes");
       const other = this.#makers.get(revision);
@@ -104,18 +107,16 @@ class Attributor {
   /** Finds an origin for every revision that no answered operation has made. */
   #resolve(): Map<Operation, number> {
     const { operations, leaseEnds } = this.#observations;
-    const ends = new Map(leaseEnds.map((end) => [end.revision, end]));
+    // Leases without keys end at a revision that another has made.
+    const ends = new Map<number, LeaseEnd[]>();
+    for (const end of leaseEnds) ends.set(end.revision, [...ends.get(end.revision) ?? [], end]);
     const unknown = operations.filter(({ outcome }) => outcome.kind === "unknown");
     const orphans: { made: HistoricRevision; origins: Operation[] }[] = [];
     for (const made of this.#history.revisions) {
       if (this.#makers.has(made.revision)) continue;
-      const end = ends.get(made.revision);
-      if (end !== undefined) {
-        const [{ events }] = predictKeys({ kind: "leaseRevoke", id: end.id }, made.before, made.revision);
-        if (events.length > 0 && eventsMatch(events, made.events)) {
-          this.#findings.judge("lease ends");
-          continue;
-        }
+      if (ends.get(made.revision)?.some((end) => hasMade(end, made))) {
+        this.#findings.judge("lease ends");
+        continue;
       }
       orphans.push({ made, origins: unknown.filter((operation) => this.#mayHaveMade(operation, made)) });
     }
@@ -142,6 +143,11 @@ class Attributor {
         events.length > 0 && eventsMatch(events, made.events)
       );
   }
+}
+
+function hasMade({ id }: LeaseEnd, { before, revision, events }: HistoricRevision): boolean {
+  const [predicted] = predictKeys({ kind: "leaseRevoke", id }, before, revision);
+  return predicted.events.length > 0 && eventsMatch(predicted.events, events);
 }
 
 function originText({ client, request }: Operation): string {

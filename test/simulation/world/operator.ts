@@ -1,0 +1,135 @@
+/** Whoever runs the cluster: adds members and learners, promotes and removes them, hands over the leadership, asks for snapshots. */
+
+import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import {
+  MemberAddRequestSchema,
+  MemberPromoteRequestSchema,
+  MemberRemoveRequestSchema,
+} from "../../../src/gen/etcdserverpb/cluster_pb.ts";
+import { DefragmentRequestSchema, MoveLeaderRequestSchema } from "../../../src/gen/etcdserverpb/maintenance_pb.ts";
+import type { Member as ClusterMember } from "../../../src/membership/mod.ts";
+import { startCall } from "./connection.ts";
+import { Machine, peerUrlOf, type Process } from "./machine.ts";
+import type { Random } from "./random.ts";
+import type { World } from "./world.ts";
+
+const INTERVAL_MS = 2500;
+const MEMBERS_MAX = 5;
+const MEMBERS_MIN = 3;
+
+export class Operator {
+  readonly #world: World;
+  readonly #random: Random;
+  #isStopped = false;
+  #isBusy = false;
+
+  constructor(world: World, random: Random) {
+    this.#world = world;
+    this.#random = random;
+    this.#pause();
+  }
+
+  get isBusy(): boolean {
+    return this.#isBusy;
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  /** Starts machines for members that were added, and gives up those of members that are gone. */
+  followMembership(members: readonly ClusterMember[]): void {
+    const world = this.#world;
+    // Nobody is up who could say.
+    if (members.length === 0) return;
+    for (const { id, peerUrls } of members) {
+      const name = nameOf(peerUrls[0]);
+      if (world.machines.some((machine) => machine.name === name)) continue;
+      const { clusterId } = world.anyMember()!;
+      const machine = new Machine(world, name, { existing: { clusterId, members } }, this.#random.branch(name));
+      machine.memberId = id;
+      world.machines.push(machine);
+      world.coverage.count("members that joined");
+      machine.start();
+    }
+    for (const machine of world.machines) {
+      if (machine.memberId === undefined || members.some(({ id }) => id === machine.memberId)) continue;
+      machine.isRetired = true;
+    }
+  }
+
+  #pause(): void {
+    this.#world.scheduler.after(500 + this.#random.exponential(INTERVAL_MS), () => this.#act());
+  }
+
+  #act(): void {
+    if (this.#isStopped) return;
+    const world = this.#world;
+    const members = world.newestMembers();
+    const process = world.readyProcess(this.#random);
+    if (process === undefined) return this.#pause();
+    this.followMembership(members);
+    const learners = members.filter(({ isLearner }) => isLearner);
+    switch (this.#random.weighted({ transfer: 4, add: 3, promote: 5, remove: 3, defragment: 1 })) {
+      case "transfer":
+        return this.#transfer(members);
+      case "add":
+        if (members.length < MEMBERS_MAX) return this.#add(process);
+        break;
+      case "promote":
+        if (learners.length > 0) {
+          const { id } = this.#random.pick(learners);
+          return this.#ask(process, "promote", "Cluster/MemberPromote", MemberPromoteRequestSchema, { ID: id });
+        }
+        break;
+      case "remove":
+        if (members.length - learners.length > MEMBERS_MIN) {
+          const { id } = this.#random.pick(members);
+          return this.#ask(process, "remove", "Cluster/MemberRemove", MemberRemoveRequestSchema, { ID: id });
+        }
+        break;
+      case "defragment":
+        return this.#ask(process, "defragment", "Maintenance/Defragment", DefragmentRequestSchema, {});
+    }
+    this.#pause();
+  }
+
+  #add(process: Process): void {
+    const url = peerUrlOf(`m${this.#world.machines.length + 1}`);
+    const isLearner = this.#random.chance(0.6);
+    const what = isLearner ? "add a learner" : "add a voter";
+    this.#ask(process, what, "Cluster/MemberAdd", MemberAddRequestSchema, { peerURLs: [url], isLearner });
+  }
+
+  #transfer(members: readonly ClusterMember[]): void {
+    const leader = this.#world.leaderMachine()?.process;
+    if (leader === undefined || !leader.isReady) return this.#pause();
+    const { id } = this.#random.pick(members);
+    this.#ask(leader, "move the leader", "Maintenance/MoveLeader", MoveLeaderRequestSchema, { targetID: id });
+  }
+
+  #ask<I extends DescMessage>(
+    process: Process,
+    what: string,
+    path: string,
+    schema: I,
+    init: MessageInitShape<I>,
+  ): void {
+    const world = this.#world;
+    const bytes = toBinary(schema, create(schema, init));
+    this.#isBusy = true;
+    world.story.tell(() => `operator asks ${process.machine.name} to ${what}`);
+    startCall(world, process, { path: `/etcdserverpb.${path}`, bytes, timeoutMs: 7000 }, (answer, error) => {
+      this.#isBusy = false;
+      world.coverage.count(answer === undefined ? `operator failed to ${what}` : `operator: ${what}`);
+      world.story.tell(() =>
+        `operator: ${what}: ${answer !== undefined ? "done" : typeof error === "string" ? error : error?.message}`
+      );
+      this.#pause();
+    });
+  }
+}
+
+function nameOf(peerUrl: string): string {
+  return new URL(peerUrl).hostname;
+}
