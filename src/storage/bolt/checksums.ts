@@ -6,7 +6,7 @@
  *
  * A chunk's checksum covers the bytes of it that lie behind the two metas and before the high-water mark, so the last one
  * is that of a beginning, and the next transaction carries it on. The area of an earlier transaction is ordinary (dead)
- * bytes to the later ones. The meta page's mark holds position, size and CRC of the area.
+ * bytes to the later ones. The meta page's mark holds the CRC of the area.
  *
  * Another program may write to dead pages and behind the high-water mark as soon as it has opened the file, and the mark goes
  * only with its first transaction. If it dies before that, the file counts as damaged although nothing of the state is: let

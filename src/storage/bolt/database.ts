@@ -138,7 +138,7 @@ async function readMetaPages(file: File, fileSize: number): Promise<readonly [Me
         found: `pages of ${meta.pageSize} bytes, but it is at ${pageSize}`,
       };
     }
-    return { id, meta, mark: decodeMark(bytes, meta), found: "" };
+    return { id, meta, mark: decodeMark(bytes), found: "" };
   };
   return [page(0), page(1)];
 }
@@ -174,11 +174,9 @@ async function readChecksums(file: File, fileSize: number, page: MetaPage, meta:
   });
   if (mark === "damaged") return damaged("there is something behind the meta that is not this program's mark");
   const end = meta.highWater * meta.pageSize;
-  const isPlaced = mark.areaPosition === end && mark.areaSize === areaSizeOf(end, meta.pageSize) &&
-    page.id === meta.txid % 2;
-  if (!isPlaced) return damaged("the mark and the meta on it contradict each other");
-  const area = await readUpTo(file, Math.min(mark.areaSize, fileSize - end), end);
-  if (area.length < mark.areaSize) return damaged("the file ends inside its checksums");
+  const size = areaSizeOf(end, meta.pageSize);
+  const area = await readUpTo(file, Math.min(size, fileSize - end), end);
+  if (area.length < size) return damaged("the file ends inside its checksums");
   if (updateCrc32c(0, area) !== mark.areaCrc) {
     return damaged("the checksums of the file do not match their own checksum");
   }

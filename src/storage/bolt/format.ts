@@ -19,11 +19,10 @@
  *   72  u64 FNV-1a of bytes 16 to 72
  *   80  our mark, if the transaction is ours; other programs leave zeros, as they write the whole page
  *          80  8 bytes "keelson1"
- *          88  u64 transaction id, again
- *          96  u64 position of the checksum area in the file (checksums.ts) | u32 its size | u32 its CRC-32C
- *         112  u64 pages below the high-water mark that hold the state, the two metas not counted
- *         120  u32 CRC-32C of bytes 0 to 120 of the page
- *  124  zeros to the end of the page
+ *          88  u64 pages below the high-water mark that hold the state, the two metas not counted
+ *          96  u32 CRC-32C of the checksum area, which begins at the high-water mark (checksums.ts)
+ *         100  u32 CRC-32C of bytes 0 to 100 of the page, so that the mark belongs to this transaction and no other
+ *  104  zeros to the end of the page
  *
  * All that a state depends on is in the first 512 bytes of the page: a sector is written whole or not at all.
  */
@@ -51,8 +50,8 @@ const MAGIC = 0xed0cdaed;
 const VERSION = 2;
 const META_END = 80;
 const MARK_MAGIC = [0x6b65656c, 0x736f6e31] as const;
-const MARK_CRC_OFFSET = 120;
-const MARK_END = 124;
+const MARK_CRC_OFFSET = 100;
+const MARK_END = 104;
 
 export interface Meta {
   readonly pageSize: number;
@@ -65,10 +64,9 @@ export interface Meta {
 }
 
 export interface Mark {
-  readonly areaPosition: number;
-  readonly areaSize: number;
-  readonly areaCrc: number;
   readonly livePages: number;
+  /** Checksum of the checksum area. */
+  readonly areaCrc: number;
 }
 
 /** An unsigned 64-bit integer; exact up to 2^53, and larger than any page id or size beyond. */
@@ -124,21 +122,14 @@ export function decodeMeta(page: Uint8Array): Meta | string {
   return meta;
 }
 
-/** The mark behind the meta of a whole page; undefined if there are only zeros, "damaged" if it is anything but valid. */
-export function decodeMark(page: Uint8Array, meta: Meta): Mark | "damaged" | undefined {
+/** The mark behind the meta of a whole page that is valid; undefined if there are only zeros, "damaged" if it is anything but valid. */
+export function decodeMark(page: Uint8Array): Mark | "damaged" | undefined {
   if (isZero(page, META_END, page.length)) return undefined;
   const view = viewOf(page);
   const isValid = view.getUint32(80) === MARK_MAGIC[0] && view.getUint32(84) === MARK_MAGIC[1] &&
-    readUint64(view, 88) === meta.txid &&
     view.getUint32(MARK_CRC_OFFSET, true) === updateCrc32c(0, page, 0, MARK_CRC_OFFSET) &&
     isZero(page, MARK_END, page.length);
-  if (!isValid) return "damaged";
-  return {
-    areaPosition: readUint64(view, 96),
-    areaSize: view.getUint32(104, true),
-    areaCrc: view.getUint32(108, true),
-    livePages: readUint64(view, 112),
-  };
+  return isValid ? { livePages: readUint64(view, 88), areaCrc: view.getUint32(96, true) } : "damaged";
 }
 
 /** A whole meta page. */
@@ -159,11 +150,8 @@ export function encodeMeta(id: number, meta: Meta, mark: Mark | undefined): Uint
   if (mark === undefined) return page;
   view.setUint32(80, MARK_MAGIC[0]);
   view.setUint32(84, MARK_MAGIC[1]);
-  writeUint64(view, 88, meta.txid);
-  writeUint64(view, 96, mark.areaPosition);
-  view.setUint32(104, mark.areaSize, true);
-  view.setUint32(108, mark.areaCrc, true);
-  writeUint64(view, 112, mark.livePages);
+  writeUint64(view, 88, mark.livePages);
+  view.setUint32(96, mark.areaCrc, true);
   view.setUint32(MARK_CRC_OFFSET, updateCrc32c(0, page, 0, MARK_CRC_OFFSET), true);
   return page;
 }

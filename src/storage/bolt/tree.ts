@@ -93,7 +93,6 @@ export class Tree implements BranchWriter {
 
   // The second pass.
   #nextLeaf = 0;
-  #writtenPages = 0;
   #writtenRowsSize = 0;
   #lastKey: Uint8Array;
   #lastKeySize: number;
@@ -205,7 +204,7 @@ export class Tree implements BranchWriter {
     bytes.fill(0, end, offset + size);
     output.offset += size;
     const keySize = count === 0 ? 0 : view.getUint32(offset + PAGE_HEADER_SIZE + 8, true);
-    this.#endLeaf(page, pages, bytes, offset + PAGE_HEADER_SIZE + count * ELEMENT_SIZE, keySize);
+    this.#endLeaf(page, bytes, offset + PAGE_HEADER_SIZE + count * ELEMENT_SIZE, keySize);
     return size;
   }
 
@@ -242,7 +241,6 @@ export class Tree implements BranchWriter {
     const { keySize, valueSize } = cursor;
     const { bytes, view, offset, page } = output;
     const pages = Math.ceil((PAGE_HEADER_SIZE + ELEMENT_SIZE + keySize + valueSize) / this.#pageSize);
-    assert(this.#writtenPages + pages <= this.pageCount, "the rows are as long as they were in the first pass");
     writePageHeader(view, offset, page, LEAF_FLAG, 1, pages - 1);
     this.#writeElement(view, offset + PAGE_HEADER_SIZE, ELEMENT_SIZE, keySize, valueSize);
     const start = offset + PAGE_HEADER_SIZE + ELEMENT_SIZE;
@@ -270,8 +268,7 @@ export class Tree implements BranchWriter {
     this.#largeCopied = end;
     if (end === valueSize) {
       output.padPage();
-      const pages = output.page - this.#largePage;
-      this.#endLeaf(this.#largePage, pages, this.#largeKey, 0, keySize);
+      this.#endLeaf(this.#largePage, this.#largeKey, 0, keySize);
       this.#largePage = 0;
     }
     return Math.max(1, end - from);
@@ -286,15 +283,13 @@ export class Tree implements BranchWriter {
     this.#finishWriting();
   }
 
-  #endLeaf(page: number, pages: number, bytes: Uint8Array, keyStart: number, keySize: number): void {
-    this.#writtenPages += pages;
+  #endLeaf(page: number, bytes: Uint8Array, keyStart: number, keySize: number): void {
     this.#nextLeaf++;
     this.#branches.add(page, keySize, bytes, keyStart);
   }
 
   #finishWriting(): void {
-    const isSame = !this.#cursor.next() && this.#writtenPages === this.pageCount &&
-      this.#writtenRowsSize === this.#rowsSize;
+    const isSame = !this.#cursor.next() && this.#writtenRowsSize === this.#rowsSize;
     assert(isSame, "the rows are those of the first pass");
   }
 
@@ -347,7 +342,6 @@ export class Tree implements BranchWriter {
     }
     bytes.fill(0, start, offset + size);
     output.offset += size;
-    this.#writtenPages += pages;
     return page;
   }
 }

@@ -218,12 +218,7 @@ export class BoltWriter {
     await file.write(area, position);
     await file.syncData();
     this.#compared = compared;
-    this.#mark = {
-      areaPosition: position,
-      areaSize: area.length,
-      areaCrc: updateCrc32c(0, area),
-      livePages: this.livePages,
-    };
+    this.#mark = { livePages: this.livePages, areaCrc: updateCrc32c(0, area) };
   }
 
   async #commit(mark: Mark): Promise<void> {

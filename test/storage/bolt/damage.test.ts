@@ -200,7 +200,7 @@ describe("the meta pages", () => {
     const { bytes } = await grownFile(3, 3);
     // The newest meta (page 1, transaction 5) is replaced by one from before the other.
     const old = { ...metaOf(bytes, 0), txid: 1 };
-    bytes.set(encodeMeta(1, old, { areaPosition: 0, areaSize: 0, areaCrc: 0, livePages: 0 }), PAGE);
+    bytes.set(encodeMeta(1, old, { livePages: 0, areaCrc: 0 }), PAGE);
     const database = await opened(bytes);
     expect(database.txid).toBe(4);
     expect(database.damage?.message).toBe("db, page 1: this meta page is not the one before the newest");

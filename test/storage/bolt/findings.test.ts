@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { utf8 } from "../../../src/base/bytes.ts";
-import { encodeMeta } from "../../../src/storage/bolt/format.ts";
+import { encodeMeta, type Meta } from "../../../src/storage/bolt/format.ts";
 import { SimulatedRandom } from "../../harness/simulated_disk.ts";
 import { create, newDisk, opened, openForWriting, readAll, successiveRows } from "./support.ts";
 
@@ -158,3 +158,120 @@ describe("reading a file without checksums finds", () => {
     await expect(opened(bytes)).rejects.toThrow("page 1: pages of 1024 bytes, but it is at 4096");
   });
 });
+
+/** The file with a list of free pages in a page of its own at the end. */
+function withList({ bytes, root, highWater }: PlainFile, free: readonly number[]): Uint8Array {
+  const longer = new Uint8Array(bytes.length + PAGE);
+  longer.set(bytes);
+  const view = new DataView(longer.buffer, bytes.length);
+  view.setUint32(0, highWater, true);
+  view.setUint16(8, 16, true);
+  view.setUint16(10, free.length, true);
+  free.forEach((page, i) => view.setUint32(16 + 8 * i, page, true));
+  const meta = {
+    pageSize: PAGE,
+    root: root / PAGE,
+    sequence: 0n,
+    freelist: highWater,
+    highWater: highWater + 1,
+    txid: 4,
+  };
+  longer.set(encodeMeta(0, meta, undefined));
+  longer.set(encodeMeta(1, { ...meta, txid: 3 }, undefined), PAGE);
+  return longer;
+}
+
+// In the words of bbolt's own check, which was asked about the same files. (It goes on below a page it has come to twice, and
+// says nothing of free pages that are not there.)
+describe("the check finds", () => {
+  test("a page that belongs to two branches' elements", async () => {
+    const file = await plainFile();
+    file.view.setUint32(file.branch + 2 * ELEMENT + 8, 2, true);
+    expect(await (await opened(file.bytes)).check()).toEqual([
+      `page 2: multiple references (stack: [${file.branch / PAGE} 2])`,
+    ]);
+  });
+
+  test("keys that are not in order, or not where the branch says", async () => {
+    const file = await plainFile();
+    const { bytes, view, leaf, branch } = file;
+    const key = (node: number, i: number) => {
+      const element = node + ELEMENT * (1 + i);
+      return element + view.getUint32(element + (node === leaf ? 4 : 0), true);
+    };
+    bytes[key(leaf, 1)] = 1;
+    bytes[key(branch, 1)] = 1;
+    const hexKey = (first: string, number: string) => `${first}${"00".repeat(5)}${number}${"00".repeat(9)}`;
+    const [inLeaf, inBranch] = [`Stack: [${branch / PAGE} 2]`, `Stack: [${branch / PAGE} 3]`];
+    expect(await (await opened(bytes)).check()).toEqual([
+      `key[2]=(hex)${hexKey("00", "0002")} on leaf page(2) needs to be > (found <) than previous element ` +
+      `(hex)${hexKey("01", "0001")}. ${inLeaf}`,
+      `the first key[0]=(hex)${hexKey("00", "0011")} on leaf page(3) needs to be >= the key in the ancestor ` +
+      `(${hexKey("01", "0011")}). ${inBranch}`,
+    ]);
+  });
+
+  test("pages that are in the list of free pages twice, in use, not there, or missing from it", async () => {
+    const file = await plainFile();
+    expect(await (await opened(withList(file, []))).check()).toEqual([]);
+    const database = await opened(withList(file, [2, 3, 3, 5000]));
+    const found = await database.check();
+    expect(found).toEqual([
+      "page 3: already freed",
+      "page 5000: freed, but there is no such page",
+      "page 2: reachable freed",
+      "page 3: reachable freed",
+    ]);
+    const meta = { ...database.meta, highWater: database.highWater - 1, freelist: 3, txid: 9 };
+    expect((await (await opened(withMeta(file.bytes, meta))).check())[0]).toContain("page 3: invalid freelist page");
+  });
+
+  test("a list of free pages that is longer than its page", async () => {
+    const file = await plainFile();
+    for (const [count, first, found] of [[600, 3, 600], [0xffff, 0x7fffffff, 0x7fffffff]] as const) {
+      const bytes = withList(file, [first]);
+      new DataView(bytes.buffer).setUint16(file.bytes.length + 10, count, true);
+      const problem = `db, page ${file.highWater}: there is no room for ${found} free pages`;
+      expect(await (await opened(bytes)).check()).toContain(problem);
+    }
+  });
+
+  test("a tree that is deeper than any", async () => {
+    const pages = 200;
+    const bytes = new Uint8Array(pages * PAGE);
+    const view = new DataView(bytes.buffer);
+    for (let page = 2; page < pages; page++) {
+      const start = page * PAGE;
+      view.setUint32(start, page, true);
+      view.setUint16(start + 8, 1, true);
+      view.setUint16(start + 10, 1, true);
+      view.setUint32(start + ELEMENT, 16, true);
+      view.setUint32(start + ELEMENT + 4, 1, true);
+      view.setUint32(start + ELEMENT + 8, page + 1, true);
+    }
+    const meta = { pageSize: PAGE, root: 2, sequence: 0n, freelist: undefined, highWater: pages, txid: 9 };
+    const database = await opened(withMeta(bytes, meta));
+    expect(await database.check()).toEqual(["db, page 67: it is more than 64 levels below its root"]);
+    await expect(database.bucketNames()).rejects.toThrow("page 66: it is more than 64 levels below its bucket's root");
+    await expect(database.bucket(utf8("a"))).rejects.toThrow(
+      "page 66: it is more than 64 levels below its bucket's root",
+    );
+  });
+
+  test("pages that are neither in use nor free", async () => {
+    const file = await plainFile();
+    const bytes = withList(file, []);
+    const { meta } = await opened(bytes);
+    const longer = new Uint8Array(bytes.length + PAGE);
+    longer.set(bytes);
+    const last = meta.highWater;
+    expect(await (await opened(withMeta(longer, { ...meta, highWater: last + 1, txid: 9 }))).check()).toEqual([
+      `page ${last}: unreachable unfreed`,
+    ]);
+  });
+});
+
+function withMeta(bytes: Uint8Array, meta: Meta): Uint8Array {
+  bytes.set(encodeMeta(1, meta, undefined), PAGE);
+  return bytes;
+}

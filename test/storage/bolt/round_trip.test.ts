@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { equalBytes, utf8 } from "../../../src/base/bytes.ts";
+import { decodeMeta } from "../../../src/storage/bolt/format.ts";
 import { BoltDatabase, BoltWriter, bucketOfRows } from "../../../src/storage/bolt/mod.ts";
 import { seeds } from "../../harness/seeds.ts";
 import { SimulatedDisk, SimulatedRandom } from "../../harness/simulated_disk.ts";
@@ -87,6 +88,7 @@ describe("a file written whole", () => {
       const copy = await opened(bytes);
       expect(copy.checksums).toBe("absent");
       expect(copy.txid).toBe(database.txid);
+      expect(decodeMeta(bytes.subarray(4096))).toEqual({ ...database.meta, txid: database.txid - 1 });
       expect(await copy.check()).toEqual([]);
       expect(difference(contents, await readAll(copy))).toBeUndefined();
     }
@@ -181,6 +183,18 @@ describe("a file written whole", () => {
     const database = await write(writer);
     expect(writer.fileSize).toBeGreaterThan(4_000_000);
     expect(difference(contents, await readAll(database))).toBeUndefined();
+  });
+
+  test("has small buckets inside their parent, as bolt has them", async () => {
+    const buckets = [0, 900, 1100].map((size) =>
+      [`${size}`, [{ key: utf8("key"), value: new Uint8Array(size) }]] as const
+    );
+    const database = await create(
+      await openForWriting(newDisk(1)),
+      new Map(buckets.map(([name, rows]) => [name, [...rows]])),
+    );
+    const isInline = buckets.map(async ([name]) => (await database.bucket(utf8(name)))!.rootPage === 0);
+    expect(await Promise.all(isInline)).toEqual([true, true, false]);
   });
 
   test("takes few pages more than its rows need", async () => {
