@@ -29,10 +29,15 @@ export class GrpcUnaryCall extends GrpcCall implements UnaryCall {
     this.ignoresMessages = true;
     try {
       const pending = (this.request.method as UnaryMethod).handle(this, message);
-      if (GrpcCall.isPromise(pending)) pending.catch((error) => this.threw(error));
+      if (GrpcCall.isPromise(pending)) this.#watch(pending);
     } catch (error) {
       this.threw(error);
     }
+  }
+
+  /** Apart, since a function that contains a closure allocates its variables whether it makes the closure or not. */
+  #watch(pending: Promise<void>): void {
+    pending.catch((error) => this.threw(error));
   }
 
   protected takeEnd(isPartial: boolean): void {

@@ -86,7 +86,8 @@ export class Http2Stream {
   #trailers: HeaderTemplate | readonly HttpField[] | undefined = undefined;
 
   #isPaused = false;
-  #held: Uint8Array[] = [];
+  /** What arrived meanwhile. */
+  #held: Uint8Array[] | undefined = undefined;
   #isEndHeld = false;
   #isDelivering = false;
 
@@ -245,14 +246,14 @@ export class Http2Stream {
 
   /** For the connection: body bytes arrived, `windowSize` counts their padding too. */
   deliver(source: Uint8Array, start: number, end: number, windowSize: number): void {
-    if (this.#isPaused || this.#held.length > 0) {
+    if (this.#isPaused || this.#held !== undefined) {
       const size = end - start;
       if (!this.connection.budget.tryReserve(size)) {
         this.handler!.onAbort("exhausted");
         this.reset(ErrorCode.ENHANCE_YOUR_CALM);
         return;
       }
-      this.#held.push(source.slice(start, end));
+      (this.#held ??= []).push(source.slice(start, end));
       this.connection.consume(this, windowSize - size);
       return;
     }
@@ -264,29 +265,34 @@ export class Http2Stream {
 
   /** For the connection: END_STREAM arrived. */
   deliverEnd(): void {
-    if (this.#isPaused || this.#held.length > 0) this.#isEndHeld = true;
+    if (this.#isPaused || this.#held !== undefined) this.#isEndHeld = true;
     else this.handler!.onEnd();
   }
 
   #deliverHeld(): void {
     this.#isDelivering = true;
-    while (this.#held.length > 0 && !this.#isPaused && !this.isClosed) {
+    while (this.#held !== undefined && !this.#isPaused && !this.isClosed) {
       const chunk = this.#held.shift()!;
+      if (this.#held.length === 0) this.#held = undefined;
       this.connection.budget.release(chunk.length);
       this.connection.consume(this, chunk.length);
       this.handler!.onData(chunk, 0, chunk.length);
     }
     this.#isDelivering = false;
-    if (this.#isEndHeld && this.#held.length === 0 && !this.#isPaused && !this.isClosed) {
+    if (this.#isEndHeld && this.#held === undefined && !this.#isPaused && !this.isClosed) {
       this.#isEndHeld = false;
       this.handler!.onEnd();
     }
   }
 
+  #releaseHeld(held: readonly Uint8Array[]): void {
+    for (const chunk of held) this.connection.budget.release(chunk.length);
+    this.#held = undefined;
+  }
+
   /** For the connection, once: gives back what the stream holds. */
   release(): void {
-    for (const chunk of this.#held) this.connection.budget.release(chunk.length);
-    this.#held = [];
+    if (this.#held !== undefined) this.#releaseHeld(this.#held);
     while (this.#queueFirst !== undefined) this.#shift();
     this.#queuedSize = 0;
     this.#isEnding = false;
