@@ -394,7 +394,9 @@ export class KeyIndex {
       from = Math.min(Math.max(this.slot, 1), left.count - 1);
     }
     const moved = left.count - from;
-    right.rows.set(left.rows.subarray(from, left.count));
+    // Not a subarray: a typed array that has had one made of it takes more memory from then on.
+    right.rows.set(left.rows);
+    right.rows.copyWithin(0, from, left.count);
     right.count = moved;
     let live = 0;
     for (let slot = 0; slot < moved; slot++) if (right.rows[slot] > 0) live++;
