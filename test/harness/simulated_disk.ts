@@ -349,6 +349,7 @@ export class SimulatedDisk implements Disk {
 
   /** Bytes that may still be written beyond the present ends of the files. */
   get room(): number {
+    if (this.capacity === Infinity) return Infinity;
     let used = 0;
     for (const content of this.contents().values()) used += content.length;
     return this.capacity - used;
@@ -551,8 +552,7 @@ class SimulatedFile implements File {
   #sync(): Promise<void> {
     return this.#disk.perform("sync", this.#name, "", () => {
       // Not the content: what a failed sync has forgotten is in it and stays forgotten.
-      this.#inode.durable = withChanges(this.#inode, () => true);
-      this.#inode.changes = [];
+      makeDurable(this.#inode);
     }, () => this.#disk.forgetChanges(this.#inode));
   }
 
@@ -567,6 +567,19 @@ class SimulatedFile implements File {
     this.#inode.content = resized(this.#inode.content, size);
     this.#inode.changes.push({ kind: "resize", size });
   }
+}
+
+/** All that was written is on the disk. */
+function makeDurable(inode: Inode): void {
+  for (const change of inode.changes) {
+    if (change.kind === "resize") inode.durable = resized(inode.durable, change.size);
+    else {
+      const end = change.position + change.data.length;
+      if (end > inode.durable.length) inode.durable = resized(inode.durable, end);
+      inode.durable.set(change.data, change.position);
+    }
+  }
+  inode.changes = [];
 }
 
 /** What a file holds when of each sector written and each change of size since the last sync `survives` decides. */

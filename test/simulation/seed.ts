@@ -12,7 +12,8 @@ export interface SeedResult {
   readonly story: readonly string[];
   readonly coverage: Coverage;
   readonly simulatedMs: number;
-  readonly world: World;
+  readonly operationCount: number;
+  readonly faultCount: number;
 }
 
 /** Machines' clocks run up to 5 % too fast or too slow; the leader looks for expired leases twice a second. */
@@ -22,8 +23,8 @@ const LEASE_TOLERANCE: LeaseTolerance = {
   extensionMs: 1.1 * ELECTION_TICKS * TICK_MS,
 };
 
-export function runSeed(options: Omit<WorldOptions, "memberCount"> & { memberCount?: number }): SeedResult {
-  const world = new World({ memberCount: 3, ...options });
+export function runSeed(options: WorldOptions): SeedResult {
+  const world = new World(options);
   world.run();
   const { violations, story, coverage, observations, scheduler } = world;
   const found = [...violations];
@@ -44,6 +45,7 @@ export function runSeed(options: Omit<WorldOptions, "memberCount"> & { memberCou
     story: story.lines,
     coverage,
     simulatedMs: scheduler.nowMs,
-    world,
+    operationCount: observations.operations.length,
+    faultCount: world.faultCount,
   };
 }

@@ -25,8 +25,8 @@ import { Workload } from "./workload.ts";
 
 export interface WorldOptions {
   readonly seed: number;
-  /** Members that the cluster begins with. */
-  readonly memberCount: number;
+  /** Members that the cluster begins with. Default: three, or sometimes five. */
+  readonly memberCount?: number;
   /** Write down what happens for people. */
   readonly tellsStory: boolean;
 }
@@ -74,7 +74,8 @@ export class World {
     this.story = new Story(tellsStory, () => this.scheduler.nowMs);
     this.network = new Network(this.scheduler, this.#random.branch("network"), this.coverage);
     this.workload = new Workload(this.#random.branch("workload"));
-    const initial = Array.from({ length: memberCount }, (_, i) => ({
+    const count = memberCount ?? (this.#random.chance(0.15) ? 5 : 3);
+    const initial = Array.from({ length: count }, (_, i) => ({
       name: `m${i + 1}`,
       peerUrls: [peerUrlOf(`m${i + 1}`)],
     }));
