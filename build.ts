@@ -15,6 +15,9 @@ const command = [
   "src/main.ts",
   "--compile",
   "--minify",
+  // Parsed and compiled here, not at each start and at each function's first call.
+  "--bytecode",
+  "--format=esm",
   "--sourcemap",
   "--no-compile-autoload-dotenv",
   "--no-compile-autoload-bunfig",
