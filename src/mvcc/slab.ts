@@ -23,18 +23,24 @@ const NO_SLAB = -1;
 
 /** Empty slabs waiting to be used again; above SLAB_POOL_MAX they go back to the system. */
 export class SlabPool {
+  /** Bytes of each slab. */
+  readonly slabSize: number;
   readonly #free: Uint8Array[] = [];
 
+  constructor(slabSize: number = SLAB_SIZE) {
+    this.slabSize = slabSize;
+  }
+
   get size(): number {
-    return this.#free.length * SLAB_SIZE;
+    return this.#free.length * this.slabSize;
   }
 
   take(): Uint8Array {
-    return this.#free.pop() ?? new Uint8Array(SLAB_SIZE);
+    return this.#free.pop() ?? new Uint8Array(this.slabSize);
   }
 
   give(slab: Uint8Array): void {
-    if (slab.length === SLAB_SIZE && this.#free.length < SLAB_POOL_MAX) this.#free.push(slab);
+    if (slab.length === this.slabSize && this.#free.length < SLAB_POOL_MAX) this.#free.push(slab);
     else release(slab);
   }
 }
@@ -52,6 +58,8 @@ export class Slabs {
   offset = 0;
 
   readonly #pool: SlabPool;
+  readonly #slabSize: number;
+  readonly #largeSize: number;
   readonly #used: number[] = [];
   readonly #dead: number[] = [];
   readonly #freeNumbers: number[] = [];
@@ -63,6 +71,8 @@ export class Slabs {
 
   constructor(pool: SlabPool) {
     this.#pool = pool;
+    this.#slabSize = pool.slabSize;
+    this.#largeSize = Math.min(LARGE_RECORD_SIZE, pool.slabSize / 8);
   }
 
   /** Bytes of the buffers held. */
@@ -81,8 +91,8 @@ export class Slabs {
   /** Makes room for `size` bytes and leaves their place in `slab` and `offset`. */
   reserve(size: number, stream: Stream): void {
     let number = this.#current[stream];
-    if (number === NO_SLAB || this.#used[number] + size > SLAB_SIZE) {
-      if (size > LARGE_RECORD_SIZE) {
+    if (number === NO_SLAB || this.#used[number] + size > this.#slabSize) {
+      if (size > this.#largeSize) {
         this.#reserveLarge(size);
         return;
       }
