@@ -217,11 +217,11 @@ class Replay {
 
   entry(entry: Entry): void {
     this.log.append(entry);
-    if (entry.index <= this.#appliedIndex) return;
-    this.count++;
     // The entry at hand is applied before the next one comes: as far as memory goes it is already.
     if (this.log.size > LOG_MEMORY_SIZE_MAX) this.log.compact(entry.index);
-    else if (this.count % 1024 === 0) this.log.compact(entry.index - this.#options.snapshotCatchUpEntries);
+    else if (entry.index % 1024 === 0) this.log.compact(entry.index - this.#options.snapshotCatchUpEntries);
+    if (entry.index <= this.#appliedIndex) return;
+    this.count++;
     if (entry.type !== EntryType.NORMAL) {
       this.confState = applyConfChange(entry, this.#membership, (change) => changeConfState(this.confState, change));
     } else if (entry.data.length > 0) this.#apply(entry);

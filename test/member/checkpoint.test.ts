@@ -33,7 +33,7 @@ function contents({ member }: TestMember): string[] {
   const { store, lessor, alarms, auth } = member.keyspace;
   const lines = [`revision ${store.revision}, compacted ${store.compactRevision}`];
   const cursor = store.openRevisions(0, store.endRow, store.compactRevision);
-  const bytes = new Uint8Array(20_000);
+  const bytes = new Uint8Array(40_000);
   while (cursor.next()) {
     cursor.copyKey(bytes, 0);
     cursor.copyValue(bytes, 18, 0, cursor.valueSize);
@@ -213,6 +213,47 @@ describe("a checkpoint", () => {
     const before = contents(server);
     const again = await server.restart();
     expect(contents(again)).toEqual(before);
+    await again.stop();
+  });
+
+  test("that finds no room behind the database leaves it as it was, and is appended later", async () => {
+    const server = await filled({ member: NEVER });
+    await (await server.clock.run(server.member.openSnapshot())).close();
+    const { disk, clock } = server;
+    const before = disk.contents().get(DB)!.slice();
+    await put(server, "more", "x".repeat(20_000));
+    disk.capacity = [...disk.contents().values()].reduce((size, content) => size + content.length, 0) + 5000;
+    await expect(clock.run(server.member.openSnapshot())).rejects.toThrow(/no space left|ENOSPC/);
+    expect(disk.contents().get(DB)).toEqual(before);
+    disk.capacity = Infinity;
+    const creations = () => disk.trace.filter((line) => line.startsWith("create data/member/snap/tmp-db")).length;
+    const created = creations();
+    await (await clock.run(server.member.openSnapshot())).close();
+    expect(creations()).toBe(created);
+    const state = contents(server);
+    const again = await server.restart();
+    expect(contents(again)).toEqual(state);
+    await again.stop();
+  });
+
+  test("is a new file after a sync of the old one has failed", async () => {
+    let failing = false;
+    const disk = new SimulatedDisk({
+      seed: 1,
+      fault: ({ kind, path }) => failing && kind === "sync" && path === DB ? { fail: "EIO" } : undefined,
+    });
+    const server = await filled({ disk, member: NEVER });
+    await put(server, "more", "value");
+    failing = true;
+    await expect(server.clock.run(server.member.openSnapshot())).rejects.toThrow(/EIO/);
+    failing = false;
+    await put(server, "and", "more");
+    const count = disk.trace.length;
+    await (await server.clock.run(server.member.openSnapshot())).close();
+    expect(disk.trace.slice(count)).toContain("rename data/member/snap/tmp-db to data/member/snap/db");
+    const state = contents(server);
+    const again = await server.restart();
+    expect(contents(again)).toEqual(state);
     await again.stop();
   });
 
