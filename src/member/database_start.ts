@@ -14,6 +14,7 @@ import { type BoltDatabase, BoltError } from "../storage/bolt/mod.ts";
 import { type DataDirectory, DataDirectoryError } from "../storage/data_directory.ts";
 import type { WalSnapshot } from "../storage/wal/mod.ts";
 import { formatDuration } from "../base/duration.ts";
+import { DiskError } from "../io/disk.ts";
 import { STORAGE_VERSION } from "../base/version.ts";
 import { captureState, KeyBucket, otherBuckets } from "./buckets.ts";
 import type { CheckpointState } from "./checkpointer.ts";
@@ -62,10 +63,9 @@ export async function createDatabase(
   const state = captureState({ ...target, confState: EMPTY_CONF_STATE, index: 0, term: 0 });
   const leases = new LeaseRows(state.leases);
   while (!leases.prepare(1));
-  await database.rewrite([new KeyBucket(target.keyspace.store, state, 0), ...otherBuckets(state, leases, -1)], {
-    turn: () => new Promise((resolve) => options.clock.defer(resolve)),
-    check: () => {},
-  });
+  const buckets = [new KeyBucket(target.keyspace.store, state, 0), ...otherBuckets(state, leases, -1)];
+  const pace = { turn: () => new Promise<void>((resolve) => options.clock.defer(resolve)), check: () => {} };
+  await read(database.path, () => database.rewrite(buckets, pace));
   return checkpointState(target, EMPTY_META, 0, 0);
 }
 
@@ -163,11 +163,17 @@ function checkVersion(path: string, { storageVersion }: DatabaseMeta): void {
   );
 }
 
-/** Runs what reads a database; damage is told with the way out of it. */
+/** Runs what reads or writes a database; what is wrong with it, or with the disk, is told with the way out. */
 async function read<T>(path: string, action: () => Promise<T>): Promise<T> {
   try {
     return await action();
   } catch (error) {
+    if (error instanceof DiskError) {
+      throw new DataDirectoryError(
+        `cannot use the database: ${error.message}; make room on its disk, or check it, and start again: nothing was lost`,
+        { cause: error },
+      );
+    }
     if (!(error instanceof BoltError)) throw error;
     const message = error.message.includes(path) ? error.message : `${path}: ${error.message}`;
     throw new DataDirectoryError(`the database is damaged: ${message}; the file was left as it is: ${REMEDY}`, {
