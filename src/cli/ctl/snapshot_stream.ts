@@ -9,7 +9,7 @@
 import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Http2SessionManager } from "@connectrpc/connect-node";
-import { SNAPSHOT_MESSAGE_SIZE_MAX } from "../../base/limits.ts";
+import { SNAPSHOT_CLIENT_WINDOW_SIZE, SNAPSHOT_MESSAGE_SIZE_MAX } from "../../base/limits.ts";
 import { utf8Text } from "../../base/bytes.ts";
 import { WireError, WireReader } from "../../base/varint.ts";
 
@@ -39,6 +39,8 @@ export async function receiveSnapshot(
     te: "trailers",
     ...(token === "" ? {} : { token }),
   }, {});
+  // The library leaves the connection's window at 64 KiB, of which every 32 KiB would wait for a round trip.
+  stream.session?.setLocalWindowSize(SNAPSHOT_CLIENT_WINDOW_SIZE);
   const ended = Promise.withResolvers<void>();
   const onAbort = () => ended.reject(signal.reason);
   signal.addEventListener("abort", onAbort);
