@@ -37,6 +37,8 @@ export const ApiError = {
   DOWNGRADE_IN_PROCESS: etcdError(Code.FAILED_PRECONDITION, "cluster has a downgrade job in progress"),
   STOPPED: etcdError(Code.UNAVAILABLE, "server stopped"),
   TIMEOUT: etcdError(Code.UNAVAILABLE, "request timed out"),
+  TIMEOUT_LEADER_FAILURE: etcdError(Code.UNAVAILABLE, "request timed out, possibly due to previous leader failure"),
+  TIMEOUT_CONNECTION_LOST: etcdError(Code.UNAVAILABLE, "request timed out, possibly due to connection lost"),
   CORRUPT: etcdError(Code.DATA_LOSS, "corrupt cluster"),
   WATCH_CANCELED: etcdError(Code.CANCELED, "watch canceled"),
   // A quirk of etcd: these reach the client without a code of their own.
@@ -89,6 +91,8 @@ const FROM_MEMBER: Record<MemberError, RpcError> = {
   no_leader: ApiError.NO_LEADER,
   leader_changed: ApiError.LEADER_CHANGED,
   timeout: ApiError.TIMEOUT,
+  timeout_leader_failure: ApiError.TIMEOUT_LEADER_FAILURE,
+  timeout_connection_lost: ApiError.TIMEOUT_CONNECTION_LOST,
   stopped: ApiError.STOPPED,
   too_many_requests: ApiError.TOO_MANY_REQUESTS,
   request_too_large: ApiError.REQUEST_TOO_LARGE,

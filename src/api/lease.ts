@@ -118,7 +118,8 @@ function keepAlive(member: Member, call: StreamCall): void {
     queue.push(answer);
     waiting++;
     if (waiting >= LEASE_RENEWALS_MAX) call.pause();
-    member.renewLease(ID, (ttl) => {
+    member.renewLease(ID, (ttl, error) => {
+      if (error !== undefined) return fail(call, fromMember(error));
       writer.integerField(3, ttl);
       answer.bytes = writer.view();
       if (waiting === LEASE_RENEWALS_MAX) call.resume();

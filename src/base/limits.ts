@@ -124,6 +124,25 @@ export const RAFT_READS_MAX = 65_536;
 /** Bytes of applied entries kept in memory for followers; older ones go even before their count is reached. */
 export const LOG_MEMORY_SIZE_MAX = 64 * 1024 * 1024;
 
+/** ... and kept for a member that a snapshot is on its way to; beyond, that member will need another one. */
+export const LOG_HELD_SIZE_MAX = 256 * 1024 * 1024;
+
+/** Messages from other members, and their bytes, that wait for the next turn; more are dropped, as if they had been lost. */
+export const INBOX_MESSAGES_MAX = 4096;
+export const INBOX_SIZE_MAX = 64 * 1024 * 1024;
+
+/** Snapshots on their way to other members at once (etcd's figure); of another one raft is told that it failed. */
+export const SNAPSHOT_SENDS_MAX = 16;
+/** Snapshots being received at once; another one is refused, and its sender tries again. */
+export const SNAPSHOT_RECEIVES_MAX = 2;
+/** Bytes of a received snapshot gathered for one write. */
+export const SNAPSHOT_RECEIVE_BLOCK_SIZE = 1024 * 1024;
+/** Milliseconds for which the log is held after a snapshot has arrived, until its receiver has caught up (etcd's figure). */
+export const SNAPSHOT_RELEASE_DELAY_MS = 30_000;
+
+/** Membership changes that wait for a leader; more are answered "too many requests". */
+export const MEMBERSHIP_CHANGES_MAX = 64;
+
 /** Milliseconds after which a turn of the member's loop stops taking up more work and lets others run. */
 export const TURN_MS_MAX = 3;
 

@@ -16,13 +16,14 @@ export interface KeyspaceOptions {
   readonly quotaBackendBytes?: number;
 }
 
+/** What is not readonly here changes only as a whole, with `replaceBy`: nobody may keep a part of it over turns. */
 export class Keyspace {
-  readonly store = new Store();
-  readonly lessor: Lessor;
+  store = new Store();
+  lessor: Lessor;
   readonly watchHub: WatchHub;
-  readonly alarms = new Alarms();
-  readonly auth = new AuthStore();
-  readonly quota: Quota;
+  alarms = new Alarms();
+  auth = new AuthStore();
+  quota: Quota;
 
   constructor(options: KeyspaceOptions) {
     this.lessor = new Lessor({
@@ -34,5 +35,18 @@ export class Keyspace {
     });
     this.watchHub = new WatchHub(this.store, options.hashSeed);
     this.quota = new Quota(options.quotaBackendBytes ?? 0, this.store, this.lessor);
+  }
+
+  /**
+   * Takes over the state of another keyspace, which is of no use then. Watchers go on from where they stood, as far as
+   * the new history reaches back; whoever reads the old state at a revision may do so to the end.
+   */
+  replaceBy({ store, lessor, alarms, auth, quota }: Keyspace): void {
+    this.store = store;
+    this.lessor = lessor;
+    this.alarms = alarms;
+    this.auth = auth;
+    this.quota = quota;
+    this.watchHub.restore(store);
   }
 }

@@ -4,7 +4,7 @@
  * A new cluster's log begins as etcd's does: one conf change per member at term 1, already committed.
  */
 import { create, toBinary } from "@bufbuild/protobuf";
-import { type Applier, applyConfChange as applyToMembership } from "../apply/mod.ts";
+import { type Applier, applyConfChange } from "../apply/mod.ts";
 import { COMMITTED_SIZE_MAX, JOB_STEP_BUDGET, LOG_MEMORY_SIZE_MAX } from "../base/limits.ts";
 import { utf8 } from "../base/bytes.ts";
 import type { Entropy } from "../io/entropy.ts";
@@ -34,8 +34,9 @@ import { DataDirectory, DataDirectoryError } from "../storage/data_directory.ts"
 import { findSnapshot, Wal, type WalMetadata, type WalSnapshot } from "../storage/wal/mod.ts";
 import { decodeRaftRequest } from "../wire/mod.ts";
 import type { CheckpointState } from "./checkpointer.ts";
+import { confStateOf } from "./conf_state.ts";
 import { createDatabase, loadDatabase } from "./database_start.ts";
-import type { MemberOptions } from "./options.ts";
+import type { ExistingCluster, MemberOptions } from "./options.ts";
 
 export interface Bootstrapped {
   readonly memberId: bigint;
@@ -86,45 +87,88 @@ async function initialize(
   target: BootstrapTarget,
 ): Promise<Bootstrapped> {
   const checkpoint = await createDatabase(options, directory, target);
-  const sha1 = (data: Uint8Array) => options.crypto.sha1(data);
-  const memberId = bootstrapMemberId(options.peerUrls, options.clusterToken, sha1);
-  const clusterId = bootstrapClusterId([memberId], sha1);
+  const { existing } = options;
+  const metadata = existing === undefined ? newCluster(options) : joinedCluster(options, existing);
   const wal = await Wal.create(options.disk, {
     directory: directory.walPath,
     segmentSize: options.walSegmentSize,
-    metadata: { memberId, clusterId },
+    metadata,
     clock: options.clock,
     log: options.log,
   });
-  return await beginCluster(options, { directory, checkpoint, compaction: undefined }, wal, { memberId, clusterId });
+  const opened = { directory, checkpoint, compaction: undefined };
+  if (existing === undefined) return await beginCluster(options, opened, wal, metadata);
+  tellStart(options, metadata);
+  // The leader brings everything else: who the members are, too.
+  const raft = makeRaft(options, metadata.memberId, new RaftLog(), NO_HARD_STATE, EMPTY_CONF_STATE, 0);
+  return { ...opened, ...metadata, raft, wal, replayedCount: 0 };
 }
 
-/** Writes the entry that every log begins with: this member's own. It is committed by being durable. */
+/** The members that a new cluster begins with, in the order of their ids. */
+function initialMembers({ name, peerUrls, clusterToken, crypto, initial }: MemberOptions): Member[] {
+  const sha1 = (data: Uint8Array) => crypto.sha1(data);
+  const members = (initial ?? [{ name, peerUrls }]).map((member) => ({
+    id: bootstrapMemberId(member.peerUrls, clusterToken, sha1),
+    name: member.name,
+    peerUrls: member.peerUrls,
+    clientUrls: [],
+    isLearner: false,
+  }));
+  return members.sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function newCluster(options: MemberOptions): WalMetadata {
+  const { peerUrls, clusterToken, crypto } = options;
+  const sha1 = (data: Uint8Array) => crypto.sha1(data);
+  const memberId = bootstrapMemberId(peerUrls, clusterToken, sha1);
+  const ids = initialMembers(options).map(({ id }) => id);
+  if (!ids.includes(memberId)) throw new DataDirectoryError(`the new cluster has no member with ${describe(peerUrls)}`);
+  return { memberId, clusterId: bootstrapClusterId(ids, sha1) };
+}
+
+function joinedCluster({ peerUrls }: MemberOptions, { clusterId, members }: ExistingCluster): WalMetadata {
+  const own = members.find((member) => sameUrls(member.peerUrls, peerUrls));
+  if (own !== undefined) return { memberId: own.id, clusterId };
+  throw new DataDirectoryError(
+    `the cluster has no member with ${describe(peerUrls)}; add this one to it first (etcdctl member add)`,
+  );
+}
+
+function sameUrls(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((url) => b.includes(url));
+}
+
+function describe(peerUrls: readonly string[]): string {
+  return `the peer URLs ${peerUrls.join(",")}`;
+}
+
+/**
+ * Writes the entries that every log of a new cluster begins with: its members, each by a conf change. They are committed
+ * by being durable, since every member begins with the same ones.
+ */
 async function beginCluster(
   options: MemberOptions,
   opened: Opened,
   wal: Wal,
   { memberId, clusterId }: WalMetadata,
 ): Promise<Bootstrapped> {
-  const member: Member = {
-    id: memberId,
-    name: options.name,
-    peerUrls: options.peerUrls,
-    clientUrls: [],
-    isLearner: false,
-  };
-  const entry: Entry = { term: 1, index: 1, type: EntryType.CONF_CHANGE, data: encodeAddMember(member) };
-  const hardState: HardState = { term: 1, vote: 0n, commit: 1 };
-  await wal.append(hardState, [entry], true);
-
   const log = new RaftLog();
-  log.append(entry);
+  const entries = initialMembers(options).map((member, i): Entry => ({
+    term: 1,
+    index: i + 1,
+    type: EntryType.CONF_CHANGE,
+    data: encodeAddMember(member),
+  }));
+  const hardState: HardState = { term: 1, vote: 0n, commit: entries.length };
+  await wal.append(hardState, entries, true);
+  for (const entry of entries) log.append(entry);
   const raft = makeRaft(options, memberId, log, hardState, EMPTY_CONF_STATE, 0);
-  options.log.info("starting local member", {
-    "local-member-id": idText(memberId),
-    "cluster-id": idText(clusterId),
-  });
+  tellStart(options, { memberId, clusterId });
   return { ...opened, memberId, clusterId, raft, wal, replayedCount: 0 };
+}
+
+function tellStart({ log }: MemberOptions, { memberId, clusterId }: WalMetadata): void {
+  log.info("starting local member", { "local-member-id": idText(memberId), "cluster-id": idText(clusterId) });
 }
 
 async function restart(
@@ -144,8 +188,8 @@ async function restart(
     log,
   }, replay);
   const { metadata, hardState, wal } = opened;
-  // The process ended between creating the log and making its first entry durable: nothing was acknowledged yet.
-  if (hardState.commit === 0) {
+  // The process ended before it knew that the log's first entries are durable: nothing was acknowledged yet.
+  if (hardState.commit === 0 && options.existing === undefined && opened.tail.every(isInitial)) {
     return await beginCluster(options, { directory, checkpoint, compaction }, wal, metadata);
   }
   const { memberId, clusterId } = metadata;
@@ -183,6 +227,13 @@ function faultOf(
   }
   return undefined;
 }
+
+/** Whether a new cluster's log may begin with this entry. */
+function isInitial({ term, type }: Entry): boolean {
+  return term === 1 && type === EntryType.CONF_CHANGE;
+}
+
+const NO_HARD_STATE: HardState = { term: 0, vote: 0n, commit: 0 };
 
 /** Where a log is read from that has no snapshot. */
 const NO_SNAPSHOT: WalSnapshot = { index: 0, term: 0, confState: undefined };
@@ -223,7 +274,8 @@ class Replay {
     if (entry.index <= this.#appliedIndex) return;
     this.count++;
     if (entry.type !== EntryType.NORMAL) {
-      this.confState = applyConfChange(entry, this.#membership, (change) => changeConfState(this.confState, change));
+      const { type, memberId } = applyConfChange(this.#membership, entry.data);
+      this.confState = changeConfState(this.confState, { type: type as ConfChange["type"], memberId });
     } else if (entry.data.length > 0) this.#apply(entry);
   }
 
@@ -243,26 +295,6 @@ class Replay {
     // Nothing is pinned during a replay, so that a compaction never waits.
     if (compaction !== undefined) { while (compaction.step(JOB_STEP_BUDGET) !== "done"); }
   }
-}
-
-/** The configuration that a membership works under, as etcd derives it. */
-function confStateOf(membership: Membership): ConfState {
-  const members = membership.list();
-  return {
-    ...EMPTY_CONF_STATE,
-    voters: members.filter(({ isLearner }) => !isLearner).map(({ id }) => id),
-    learners: members.filter(({ isLearner }) => isLearner).map(({ id }) => id),
-  };
-}
-
-/** Brings a committed membership change into force, if it is still allowed; `change` is raft's part of it. */
-export function applyConfChange(
-  entry: Entry,
-  membership: Membership,
-  change: (change: ConfChange) => ConfState,
-): ConfState {
-  const { type, memberId } = applyToMembership(membership, entry.data);
-  return change({ type: type as ConfChange["type"], memberId });
 }
 
 /** The conf change, as an entry's data, by which a cluster gets a member that it begins with. */
@@ -293,6 +325,9 @@ function makeRaft(
     applied,
     random: randomSource(options.entropy),
     electionTicks: options.electionTicks,
+    // Alone there is nobody to ask, and no quorum to lose.
+    preVote: options.transport !== undefined && (options.preVote ?? true),
+    checkQuorum: options.transport !== undefined,
     committedSizeMax: COMMITTED_SIZE_MAX,
   });
 }

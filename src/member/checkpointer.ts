@@ -20,21 +20,25 @@ import { assert } from "../base/assert.ts";
 import type { Keyspace } from "../keyspace/mod.ts";
 import { idText, type Membership } from "../membership/mod.ts";
 import type { Pin } from "../mvcc/mod.ts";
-import type { Raft } from "../raft/mod.ts";
+import type { ConfState } from "../raft/mod.ts";
 import { type DatabaseView, WriteGivenUp, type WritePace, type Written } from "../storage/database.ts";
 import type { DataDirectory } from "../storage/data_directory.ts";
 import { purgeSegments, type Wal, type WalSnapshot } from "../storage/wal/mod.ts";
 import { type CapturedState, captureState, KeyBucket, otherBuckets } from "./buckets.ts";
 import { type FileSizes, freshSize, isCheckpointDue, isRewriteDue } from "./checkpoint_policy.ts";
-import type { DatabaseSnapshot } from "./database_snapshot.ts";
+import type { PositionedSnapshot } from "./database_snapshot.ts";
 import { LeaseRows } from "./lease_rows.ts";
+import type { AppliedEntry } from "./loop.ts";
 import type { MemberOptions } from "./options.ts";
 import { encodeV2Store } from "./v2_store.ts";
 
 /** What the database file holds, and what the log knows of it. */
 export interface CheckpointState {
-  /** The last entry in the file, and the newest revision. */
+  /** The last entry in the file, with what raft knows of it, and the newest revision. */
   readonly index: number;
+  readonly term: number;
+  readonly confState: ConfState;
+  readonly v2Store: Uint8Array;
   readonly revision: number;
   readonly storageVersion: string;
   /** As the file says: where its revisions have been compacted when it was last written anew. */
@@ -50,7 +54,9 @@ export interface CheckpointerParts {
   readonly memberId: bigint;
   readonly keyspace: Keyspace;
   readonly membership: Membership;
-  readonly raft: Raft;
+  /** The last entry that the state holds: to be trusted while no entry is half applied. */
+  readonly applied: () => AppliedEntry;
+  readonly confState: () => ConfState;
   readonly wal: Wal;
   readonly directory: DataDirectory;
   readonly state: CheckpointState;
@@ -79,6 +85,8 @@ export class Checkpointer {
   #state: CheckpointState;
   #running: Promise<void> | undefined;
   #isStopped = false;
+  /** Another state takes the place of this one; who waits for the end of that. */
+  #waitingForState: (() => void)[] | undefined;
   // Since when, and from where in the log, growth is counted.
   #sinceMs: number;
   #sinceLogSize = 0;
@@ -104,10 +112,10 @@ export class Checkpointer {
 
   /** To be called often: begins a checkpoint where one is due. `nowMs` is on the monotonic clock. */
   consider(nowMs: number): void {
-    const { options, raft, wal, keyspace } = this.#parts;
-    if (this.#running !== undefined || this.#isStopped) return;
+    const { options, applied, wal, keyspace } = this.#parts;
+    if (this.#isBusy || this.#isStopped) return;
     const growth = {
-      entryCount: raft.appliedIndex - this.#state.recordedIndex,
+      entryCount: applied().index - this.#state.recordedIndex,
       logSize: wal.writtenSize - this.#sinceLogSize,
       ageMs: nowMs - this.#sinceMs,
     };
@@ -121,11 +129,10 @@ export class Checkpointer {
   }
 
   /** See MemberDatabase. */
-  async openSnapshot(): Promise<DatabaseSnapshot> {
-    const { raft, directory } = this.#parts;
-    const index = raft.appliedIndex;
-    // Between the last look at whether one is being written and the start of another nothing else may come.
-    while (this.#running !== undefined) await this.#running.catch(() => {});
+  async openSnapshot(): Promise<PositionedSnapshot> {
+    const { applied, directory } = this.#parts;
+    const { index } = applied();
+    while (this.#isBusy) await this.#rest();
     this.#checkGoesOn();
     if (this.#state.index < index || directory.database.state === undefined) await this.#start(false);
     return new OpenedSnapshot(directory.database.openView(), this.#state);
@@ -136,7 +143,7 @@ export class Checkpointer {
     const { options, directory } = this.#parts;
     const { path } = directory.database;
     options.log.info("defragmenting", { path, "current-db-size-bytes": directory.database.size });
-    while (this.#running !== undefined) await this.#running.catch(() => {});
+    while (this.#isBusy) await this.#rest();
     this.#checkGoesOn();
     await this.#start(true);
     options.log.info("finished defragmenting directory", {
@@ -161,10 +168,42 @@ export class Checkpointer {
     }
   }
 
+  /** Another state is about to take the place of this one: gives up the checkpoint that is being written. */
+  async giveWay(): Promise<void> {
+    this.#waitingForState = [];
+    await this.#running?.catch(() => {});
+  }
+
+  /** The database holds this state now. */
+  takeState(state: CheckpointState): void {
+    this.#state = state;
+    this.#sinceMs = this.#parts.options.clock.monotonicMs();
+    this.#sinceLogSize = this.#parts.wal.writtenSize;
+    this.#retryAtMs = this.#failureCount = 0;
+    this.#letGoOn();
+  }
+
   /** Gives up the checkpoint that is being written, if any; resolves when nothing is being written any more. */
   async stop(): Promise<void> {
     this.#isStopped = true;
+    this.#letGoOn();
     await this.#running?.catch(() => {});
+  }
+
+  #letGoOn(): void {
+    const waiting = this.#waitingForState ?? [];
+    this.#waitingForState = undefined;
+    for (const callback of waiting) callback();
+  }
+
+  get #isBusy(): boolean {
+    return this.#running !== undefined || this.#waitingForState !== undefined;
+  }
+
+  /** Resolves when what makes it busy is over. Others wait too: whoever goes on looks again, and then does not wait. */
+  async #rest(): Promise<void> {
+    if (this.#running !== undefined) await this.#running.catch(() => {});
+    else await new Promise<void>((resolve) => this.#waitingForState!.push(resolve));
   }
 
   #checkGoesOn(): void {
@@ -212,17 +251,12 @@ export class Checkpointer {
   }
 
   #capture(): Promise<Capture> {
-    const { options, memberId, keyspace, membership, raft, wal } = this.#parts;
-    return new Promise((resolve) =>
+    const { options, memberId, keyspace, membership, applied, confState, wal } = this.#parts;
+    return new Promise((resolve, reject) =>
       this.#parts.whenApplied(() => {
-        const index = raft.appliedIndex;
-        const state = captureState({
-          keyspace,
-          membership,
-          confState: raft.confState,
-          index,
-          term: raft.log.term(index),
-        });
+        if (this.#waitingForState !== undefined) return reject(replaced());
+        const { index, term } = applied();
+        const state = captureState({ keyspace, membership, confState: confState(), index, term });
         options.log.info("triggering snapshot", {
           "local-member-id": idText(memberId),
           "local-member-applied-index": index,
@@ -235,7 +269,7 @@ export class Checkpointer {
     );
   }
 
-  async #write({ state, pin }: Capture, isRewriteAsked: boolean): Promise<Written> {
+  async #write({ state, pin, v2Store }: Capture, isRewriteAsked: boolean): Promise<Written> {
     const { keyspace, directory } = this.#parts;
     const { database } = directory;
     const { store } = keyspace;
@@ -252,6 +286,9 @@ export class Checkpointer {
       : await database.append(keys, others, pace);
     this.#state = {
       index: state.index,
+      term: state.term,
+      confState: state.confState,
+      v2Store,
       revision: state.revision,
       storageVersion: state.storageVersion,
       finishedCompactRevision: finished,
@@ -276,6 +313,7 @@ export class Checkpointer {
       turn: () => new Promise((resolve) => clock.defer(resolve)),
       check: () => {
         if (this.#isStopped) throw new WriteGivenUp("the member is being stopped");
+        if (this.#waitingForState !== undefined) throw replaced();
         if (!pin.isValid) throw new WriteGivenUp("a compaction has passed over the revisions being written");
       },
     };
@@ -301,22 +339,32 @@ export class Checkpointer {
   }
 }
 
+function replaced(): WriteGivenUp {
+  return new WriteGivenUp("a snapshot from the leader takes the place of the state");
+}
+
 /** Size of a page of the database. */
 const PAGE_SIZE = 4096;
 
-class OpenedSnapshot implements DatabaseSnapshot {
+class OpenedSnapshot implements PositionedSnapshot {
   readonly size: number;
   readonly revision: number;
   readonly index: number;
+  readonly term: number;
+  readonly confState: ConfState;
+  readonly v2Store: Uint8Array;
   readonly storageVersion: string;
   readonly #view: DatabaseView;
 
-  constructor(view: DatabaseView, { revision, index, storageVersion }: CheckpointState) {
+  constructor(view: DatabaseView, state: CheckpointState) {
     this.#view = view;
     this.size = view.size;
-    this.revision = revision;
-    this.index = index;
-    this.storageVersion = storageVersion;
+    this.revision = state.revision;
+    this.index = state.index;
+    this.term = state.term;
+    this.confState = state.confState;
+    this.v2Store = state.v2Store;
+    this.storageVersion = state.storageVersion;
   }
 
   read(target: Uint8Array, position: number): Promise<number> {

@@ -1,3 +1,5 @@
+import type { ConfState } from "../raft/mod.ts";
+
 /** What a member offers of its database file; `Member` has these as its own methods. */
 export interface MemberDatabase {
   /**
@@ -26,4 +28,13 @@ export interface DatabaseSnapshot {
   read(target: Uint8Array, position: number): Promise<number>;
   /** Lets go of the file; until then it takes its space on the disk, even if it has been replaced. */
   close(): Promise<void>;
+}
+
+/** The same with what another member has to know of it before it reads it. */
+export interface PositionedSnapshot extends DatabaseSnapshot {
+  /** The term of the last entry in it, and the configuration then. */
+  readonly term: number;
+  readonly confState: ConfState;
+  /** The membership as etcd up to 3.6 reads it. */
+  readonly v2Store: Uint8Array;
 }

@@ -20,6 +20,8 @@ import { captureState, KeyBucket, otherBuckets } from "./buckets.ts";
 import type { CheckpointState } from "./checkpointer.ts";
 import { LeaseRows } from "./lease_rows.ts";
 import type { MemberOptions } from "./options.ts";
+import { confStateOf } from "./conf_state.ts";
+import { encodeV2Store } from "./v2_store.ts";
 import { type DatabaseMeta, readMeta, restoreState } from "./restore.ts";
 
 export interface DatabaseTarget {
@@ -183,13 +185,25 @@ async function read<T>(path: string, action: () => Promise<T>): Promise<T> {
 }
 
 /** The state is what the database holds: from here on the store keeps what the database will have to be told. */
-function checkpointState(
-  { keyspace: { store } }: DatabaseTarget,
-  { index, storageVersion, finishedCompactRevision }: DatabaseMeta,
+export function checkpointState(
+  { keyspace: { store }, membership }: DatabaseTarget,
+  { index, term, storageVersion, finishedCompactRevision }: DatabaseMeta,
   recordedIndex: number,
   storedSize: number,
 ): CheckpointState {
   const { revision } = store;
   store.savedRevision = revision;
-  return { index, revision, storageVersion, finishedCompactRevision, storedSize, recordedIndex };
+  const confState = confStateOf(membership);
+  const v2Store = encodeV2Store(membership);
+  return {
+    index,
+    term,
+    confState,
+    v2Store,
+    revision,
+    storageVersion,
+    finishedCompactRevision,
+    storedSize,
+    recordedIndex,
+  };
 }

@@ -3,7 +3,7 @@ import type { Clock, Timer } from "../io/clock.ts";
 import { LeaseRevokeRequestSchema } from "../gen/etcdserverpb/lease_pb.ts";
 import type { Keyspace } from "../keyspace/mod.ts";
 import { RaftOperation } from "../wire/mod.ts";
-import type { Settle } from "./proposals.ts";
+import type { MemberError, Settle } from "./proposals.ts";
 
 export interface DutiesParts {
   readonly clock: Clock;
@@ -15,9 +15,12 @@ export interface DutiesParts {
 /** etcd looks for expired leases this often, and revokes at most LEASE_EXPIRED_MAX each time. */
 const LEASE_INTERVAL_MS = 500;
 
+/** The lease's TTL in seconds, 0 where there is no such lease; or why that is not known. */
+export type RenewalSettle = (ttl: number, error: MemberError | undefined) => void;
+
 interface WaitingRenewal {
   readonly id: bigint;
-  readonly settle: (ttl: number) => void;
+  readonly settle: RenewalSettle;
 }
 
 /** What the leader does unasked: it has expired leases revoked, and answers renewals that came too late. */
@@ -41,11 +44,12 @@ export class Duties {
   }
 
   /** See Member.renewLease. */
-  renewLease(id: bigint, settle: (ttl: number) => void): void {
+  renewLease(id: bigint, settle: RenewalSettle): void {
     const { clock, keyspace } = this.#parts;
     const result = keyspace.lessor.renew(id, clock.monotonicMs());
-    if (result.kind === "renewed") settle(result.ttl);
-    else if (result.kind === "not_found") settle(0);
+    if (result.kind === "renewed") settle(result.ttl, undefined);
+    else if (result.kind === "not_found") settle(0, undefined);
+    else if (result.kind === "not_primary") settle(0, "no_leader");
     else this.#waiting.push({ id, settle });
   }
 

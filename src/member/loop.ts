@@ -1,11 +1,27 @@
 import type { Applier, Outcome, Steps } from "../apply/mod.ts";
-import { LOG_MEMORY_SIZE_MAX, TURN_MS_MAX } from "../base/limits.ts";
+import { EMPTY_BYTES } from "../base/bytes.ts";
+import { LOG_HELD_SIZE_MAX, LOG_MEMORY_SIZE_MAX, TURN_MS_MAX } from "../base/limits.ts";
 import type { Clock } from "../io/clock.ts";
 import type { CompactionJob } from "../mvcc/mod.ts";
-import { type Entry, EntryType, type HardState, type Message, type Raft, type Ready } from "../raft/mod.ts";
+import {
+  type ConfState,
+  type Entry,
+  EntryType,
+  type HardState,
+  type Message,
+  NO_MEMBER,
+  type Raft,
+  type Ready,
+  type Snapshot,
+  type SoftState,
+} from "../raft/mod.ts";
+import { WriteGivenUp } from "../storage/database.ts";
 import type { Wal, WalSnapshot } from "../storage/wal/mod.ts";
 import { decodeRaftRequest, type RaftRequest } from "../wire/mod.ts";
+import type { Inbox } from "./inbox.ts";
 import { Jobs } from "./jobs.ts";
+import type { MembershipChanges } from "./membership_changes.ts";
+import type { PendingReads } from "./pending_reads.ts";
 import type { Proposals } from "./proposals.ts";
 
 export interface LoopParts {
@@ -14,10 +30,25 @@ export interface LoopParts {
   readonly wal: Wal;
   readonly applier: Applier;
   readonly proposals: Proposals;
+  readonly changes: MembershipChanges;
+  readonly reads: PendingReads;
+  readonly inbox: Inbox;
+  /** The last entry that the state holds, and its term. */
+  readonly applied: AppliedEntry;
   /** The log ended here at the start: what is applied up to it was applied in an earlier life too. */
   readonly replayEndIndex: number;
   /** Applied entries kept in memory. */
   readonly snapshotCatchUpEntries: number;
+  /** Messages for other members, in order. */
+  readonly send: (messages: readonly Message[]) => void;
+  /** True while a snapshot is on its way to some member, who will need the entries behind it. */
+  readonly isLogHeld: () => boolean;
+  /** Makes durable what stands before a snapshot's record in the log. */
+  readonly saveSnapshot: (snapshot: Snapshot) => Promise<void>;
+  /** Puts the received state in the place of the present one. A rejection ends the loop. */
+  readonly installSnapshot: (snapshot: Snapshot) => Promise<void>;
+  /** This member has another role, or another leader, than before. */
+  readonly onSoftState: (state: SoftState) => void;
   /** A membership change was committed. */
   readonly applyConfChange: (entry: Entry) => void;
   /** Rows [firstRow, endRow) are visible now: every watcher gets them queued before their writer hears. */
@@ -37,8 +68,15 @@ export interface LoopParts {
   readonly onFatal: (reason: Error) => void;
 }
 
+export interface AppliedEntry {
+  readonly index: number;
+  readonly term: number;
+}
+
 /** What the next append carries; several Readys may have been merged into it. */
 interface Append {
+  /** Takes the place of the log, before the entries. */
+  snapshot: Snapshot | undefined;
   entries: Entry[];
   hardState: HardState | undefined;
   mustSync: boolean;
@@ -74,6 +112,19 @@ export class Loop {
   #next: Append = newAppend();
   #isAppending = false;
   #record: PendingRecord | undefined;
+  /** The newest commit index that the log was given. */
+  #loggedCommit: number;
+
+  #appliedIndex: number;
+  #appliedTerm: number;
+  /** A snapshot is known to come, or is taking the place of the state: no checkpoint is recorded meanwhile. */
+  #isReplacing = false;
+  /** The received state takes the place of the present one. Nothing is applied meanwhile. */
+  #isInstalling = false;
+  /** The term in which this member led when the first entry of that term was applied; 0: none. */
+  #ledTerm = 0;
+  /** Where the log ended when this member was left as the only voter: others may have answered for what is before. */
+  #aloneFromIndex = 0;
 
   #committed: Entry[] = [];
   #committedNext = 0;
@@ -88,11 +139,35 @@ export class Loop {
 
   constructor(parts: LoopParts) {
     this.#parts = parts;
+    this.#appliedIndex = parts.applied.index;
+    this.#appliedTerm = parts.applied.term;
+    this.#loggedCommit = parts.raft.commitIndex;
+    this.offerSnapshot();
   }
 
-  /** An entry is half applied: the head must not be read, the revisions below it may. */
+  /** The last entry that the state holds. */
+  get appliedIndex(): number {
+    return this.#appliedIndex;
+  }
+
+  get appliedTerm(): number {
+    return this.#appliedTerm;
+  }
+
+  /** This member leads, and its state holds all that was committed before its term. */
+  get isLeading(): boolean {
+    const { raft } = this.#parts;
+    return raft.role === "leader" && this.#ledTerm === raft.term;
+  }
+
+  /** A read at the applied state is linearizable without asking anyone. */
+  get canReadAlone(): boolean {
+    return this.#parts.raft.canReadAlone && this.isLeading && this.#appliedIndex >= this.#aloneFromIndex;
+  }
+
+  /** An entry is half applied, or a snapshot installed: the head must not be read, the revisions below it may. */
   get isApplying(): boolean {
-    return this.#running !== undefined;
+    return this.#running !== undefined || this.#isInstalling;
   }
 
   /** No more turns are taken: it was stopped, or has failed. */
@@ -114,8 +189,26 @@ export class Loop {
 
   /** Runs `callback` when no entry is half applied: at once, or right after that entry. */
   whenApplied(callback: () => void): void {
-    if (this.#running === undefined) callback();
+    if (!this.isApplying) callback();
     else this.#whenApplied.push(callback);
+  }
+
+  /** The membership has changed in a way that may leave this member alone. */
+  onConfState({ voters }: ConfState): void {
+    if (voters.length === 1) this.#aloneFromIndex = this.#parts.raft.log.lastIndex;
+    this.offerSnapshot();
+  }
+
+  /** Tells raft what a member gets whose log ends before ours begins: a snapshot that is made when it is sent. */
+  offerSnapshot(): void {
+    const { raft } = this.#parts;
+    if (this.#appliedIndex === 0) return;
+    raft.offerSnapshot({
+      index: this.#appliedIndex,
+      term: this.#appliedTerm,
+      confState: raft.confState,
+      data: EMPTY_BYTES,
+    });
   }
 
   /**
@@ -125,6 +218,7 @@ export class Loop {
   recordSnapshot(snapshot: WalSnapshot): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#isStopped) return reject(new Error("the member is being stopped"));
+      if (this.#isReplacing) return reject(replaced());
       this.#record = { snapshot, resolve, reject };
       this.wake();
     });
@@ -152,20 +246,22 @@ export class Loop {
 
   #turn(): void {
     if (this.#isStopped) return;
-    const { clock, raft, proposals } = this.#parts;
+    const { clock, raft, reads, inbox } = this.#parts;
     this.#turnStartMs = clock.monotonicMs();
     try {
-      proposals.drain((data) => raft.propose(data));
+      this.#takeInbox();
+      this.#propose();
+      if (!reads.isEmpty && raft.leader !== NO_MEMBER) reads.ask(this.#turnStartMs);
       this.#takeReady();
       // The disk works on the next append while the entries of the last one are applied.
       this.#startAppend();
       this.#apply();
+      reads.release(this.#appliedIndex);
       const isBehind = this.#parts.serveWatchers();
       // At least a step, however long an entry takes: who reads below it does not wait for it.
       this.jobs.run(this.#isTimeUp);
-      if (isBehind || this.jobs.hasWork || this.#hasCommitted || this.#running !== undefined || raft.hasReady) {
-        this.wake();
-      }
+      const hasToApply = !this.#isInstalling && (this.#hasCommitted || this.#running !== undefined);
+      if (isBehind || this.jobs.hasWork || hasToApply || raft.hasReady || !inbox.isEmpty) this.wake();
     } catch (error) {
       this.#fail(error as Error);
     }
@@ -185,13 +281,46 @@ export class Loop {
     return this.#committedNext < this.#committed.length;
   }
 
+  #takeInbox(): void {
+    const { raft, inbox } = this.#parts;
+    if (inbox.isEmpty) return;
+    for (const { id, hasArrived } of inbox.takeSnapshotReports()) raft.reportSnapshot(id, hasArrived);
+    for (const id of inbox.takeUnreachable()) raft.reportUnreachable(id);
+    for (let count = 1;; count++) {
+      const message = inbox.next();
+      if (message === undefined) return;
+      raft.step(message);
+      if (count % MESSAGES_PER_CLOCK_READING === 0 && this.#isTimeUp()) return;
+    }
+  }
+
+  /** What clients ask for waits for a leader that takes it. */
+  #propose(): void {
+    const { raft, proposals, changes } = this.#parts;
+    if (raft.leader === NO_MEMBER || raft.transferee !== NO_MEMBER) return proposals.hold();
+    proposals.drain((data) => raft.propose(data));
+    changes.drain((data) => raft.propose(data, EntryType.CONF_CHANGE));
+  }
+
   #takeReady(): void {
-    const { raft } = this.#parts;
+    const { raft, reads } = this.#parts;
     while (raft.hasReady) {
       const ready = raft.ready();
+      if (ready.softState !== undefined) this.#parts.onSoftState(ready.softState);
+      if (ready.messages.length > 0) this.#parts.send(ready.messages);
+      if (ready.snapshot !== undefined) this.#mergeSnapshot(ready.snapshot);
       this.#mergeAppend(ready);
       if (ready.committedEntries.length > 0) this.#takeCommitted(ready.committedEntries);
+      for (const state of ready.readStates) reads.confirm(state);
     }
+  }
+
+  /** The entries that were waiting to be written are not part of the log any more. What they were to be answered stays. */
+  #mergeSnapshot(snapshot: Snapshot): void {
+    this.#isReplacing = true;
+    this.#dropRecord(replaced());
+    this.#next.entries = [];
+    this.#next.snapshot = snapshot;
   }
 
   #mergeAppend(ready: Ready): void {
@@ -215,14 +344,70 @@ export class Loop {
     if (this.#isAppending) return;
     if (this.#record !== undefined) return this.#saveRecord(this.#record);
     const append = this.#next;
+    if (append.snapshot !== undefined) return this.#startReplacing(append, append.snapshot);
     // A commit index alone is a hint and not worth a write: it goes with the next append.
     if (!append.mustSync && append.responses.length === 0) return;
     this.#next = newAppend();
     this.#isAppending = true;
+    this.#noteLogged(append);
     this.#parts.wal.append(append.hardState, append.entries, append.mustSync).then(
       () => this.#onAppended(append),
       (error) => this.#onAppendFailed(error as Error),
     );
+  }
+
+  /**
+   * The log goes on behind a snapshot whose database is safe already. What it replaces is not touched before a hard state
+   * commits the record: a crash before that leaves the old state and its log, one after it the new.
+   */
+  #startReplacing(append: Append, snapshot: Snapshot): void {
+    // The one before has to be in its place first.
+    if (this.#isInstalling) return;
+    const { wal, saveSnapshot } = this.#parts;
+    this.#next = newAppend();
+    this.#isAppending = true;
+    this.#noteLogged(append);
+    const save = async (): Promise<void> => {
+      await saveSnapshot(snapshot);
+      await wal.saveSnapshot(snapshot);
+      // With an empty append the commit index would not be synced.
+      await wal.append(append.hardState, append.entries, true);
+      await wal.releaseTo(snapshot.index);
+    };
+    save().then(
+      () => this.#onReplaced(append, snapshot),
+      (error) => this.#onAppendFailed(error as Error),
+    );
+  }
+
+  #onReplaced(append: Append, snapshot: Snapshot): void {
+    if (!this.#isStopped) {
+      // What was handed out before is part of the snapshot, however far it had come.
+      this.#committed = [];
+      this.#committedNext = 0;
+      this.#running = undefined;
+      this.#isInstalling = true;
+      this.#parts.installSnapshot(snapshot).then(
+        () => this.#onInstalled(snapshot),
+        (error) => this.#isStopped || this.#fail(error as Error),
+      );
+    }
+    this.#onAppended(append);
+  }
+
+  #onInstalled({ index, term }: Snapshot): void {
+    if (this.#isStopped) return;
+    this.#isInstalling = false;
+    this.#isReplacing = this.#next.snapshot !== undefined;
+    this.#appliedIndex = index;
+    this.#appliedTerm = term;
+    this.offerSnapshot();
+    this.#callWhenApplied();
+    this.wake();
+  }
+
+  #noteLogged({ hardState }: Append): void {
+    if (hardState !== undefined) this.#loggedCommit = hardState.commit;
   }
 
   /** A snapshot counts for a reader of the log once it is committed there, so the commit index goes before it. */
@@ -230,8 +415,9 @@ export class Loop {
     const { raft, wal } = this.#parts;
     this.#record = undefined;
     this.#isAppending = true;
-    // No append is in flight, so that everything in the log is durable.
-    const hardState = { ...raft.hardState, commit: Math.min(raft.commitIndex, wal.lastIndex) };
+    // What is applied is durable, in the form in which it was committed; of what follows that is not sure.
+    const hardState = { ...raft.hardState, commit: Math.max(this.#loggedCommit, this.#appliedIndex) };
+    this.#loggedCommit = hardState.commit;
     const save = async (): Promise<void> => {
       await wal.append(hardState, [], false);
       await wal.saveSnapshot(record.snapshot);
@@ -261,11 +447,22 @@ export class Loop {
     this.#idle?.();
     if (this.#isStopped) return;
     try {
-      for (const message of append.responses) this.#parts.raft.step(message);
+      this.#deliver(append.responses);
     } catch (error) {
       return this.#fail(error as Error);
     }
     this.#turn();
+  }
+
+  /** To this member itself, or to others. */
+  #deliver(responses: readonly Message[]): void {
+    const { raft } = this.#parts;
+    let toOthers: Message[] | undefined;
+    for (const message of responses) {
+      if (message.to === raft.id) raft.step(message);
+      else (toOthers ??= []).push(message);
+    }
+    if (toOthers !== undefined) this.#parts.send(toOthers);
   }
 
   #onAppendFailed(error: Error): void {
@@ -275,6 +472,7 @@ export class Loop {
   }
 
   #apply(): void {
+    if (this.#isInstalling) return;
     for (let count = 1;; count++) {
       if (this.#running !== undefined) {
         // However short its last step was: one entry of steps may be as much work as hundreds of others.
@@ -297,9 +495,7 @@ export class Loop {
       if (step.done === true) {
         this.#running = undefined;
         this.#finish(entry, request, startMs, step.value);
-        const callbacks = this.#whenApplied;
-        this.#whenApplied = [];
-        for (const callback of callbacks) callback();
+        this.#callWhenApplied();
         return true;
       }
       if (this.#isApplyTimeUp()) return false;
@@ -310,13 +506,11 @@ export class Loop {
     const { applier, proposals, clock } = this.#parts;
     if (entry.type !== EntryType.NORMAL) {
       this.#parts.applyConfChange(entry);
-      this.#parts.raft.applied(entry.index);
-      return;
+      return this.#advance(entry);
     }
     if (entry.data.length === 0) {
-      this.#parts.raft.applied(entry.index);
-      if (entry.term === this.#parts.raft.term && this.#parts.raft.role === "leader") this.#parts.onLeading();
-      return;
+      this.#advance(entry);
+      return this.#considerLeading(entry);
     }
     const request = decodeRaftRequest(entry.data);
     const isWaitedFor = proposals.isWaitedFor(request.member, request.sequence);
@@ -331,8 +525,28 @@ export class Loop {
     else this.#finish(entry, request, startMs, result);
   }
 
-  #finish(entry: Entry, request: RaftRequest, startMs: number, outcome: Outcome): void {
+  #callWhenApplied(): void {
+    const callbacks = this.#whenApplied;
+    this.#whenApplied = [];
+    for (const callback of callbacks) callback();
+  }
+
+  #advance(entry: Entry): void {
+    this.#appliedIndex = entry.index;
+    this.#appliedTerm = entry.term;
     this.#parts.raft.applied(entry.index);
+  }
+
+  /** A leader's first entry is empty; refused changes of the membership become empty entries too. */
+  #considerLeading(entry: Entry): void {
+    const { raft } = this.#parts;
+    if (raft.role !== "leader" || entry.term !== raft.term || this.#ledTerm === raft.term) return;
+    this.#ledTerm = raft.term;
+    this.#parts.onLeading();
+  }
+
+  #finish(entry: Entry, request: RaftRequest, startMs: number, outcome: Outcome): void {
+    this.#advance(entry);
     if (outcome.endRow > outcome.firstRow) this.#parts.publish(outcome.firstRow, outcome.endRow);
     if (outcome.compaction !== undefined) this.#parts.startCompaction(outcome.compaction);
     this.#parts.onApplied(request.operation, request.body, outcome, this.#parts.clock.monotonicMs() - startMs);
@@ -343,12 +557,23 @@ export class Loop {
 
   /** Applied entries beyond what followers may still ask for leave memory. */
   #compactLog(): void {
-    const { raft, snapshotCatchUpEntries } = this.#parts;
-    const { log, appliedIndex } = raft;
-    if (log.size > LOG_MEMORY_SIZE_MAX) log.compact(appliedIndex);
-    else if (appliedIndex - log.offset > snapshotCatchUpEntries + LOG_COMPACTION_SLACK) {
-      log.compact(appliedIndex - snapshotCatchUpEntries);
-    }
+    const { raft, snapshotCatchUpEntries, isLogHeld } = this.#parts;
+    const { log } = raft;
+    const isLarge = log.size > LOG_MEMORY_SIZE_MAX;
+    const index = this.#appliedIndex - snapshotCatchUpEntries;
+    if (!isLarge && index - log.offset <= LOG_COMPACTION_SLACK) return;
+    if (isLogHeld() && log.size < LOG_HELD_SIZE_MAX) return;
+    this.offerSnapshot();
+    // Of large entries the newest half stays, for members that are only a little behind.
+    if (isLarge) this.#compactToSize(LOG_MEMORY_SIZE_MAX / 2);
+    else log.compact(index);
+  }
+
+  #compactToSize(sizeMax: number): void {
+    const { log } = this.#parts.raft;
+    let { size, offset: index } = log;
+    while (size > sizeMax && index < this.#appliedIndex) size -= log.entry(++index).data.length;
+    log.compact(index);
   }
 
   /** Ends the loop for good; the reason is told once. */
@@ -362,10 +587,15 @@ export class Loop {
 }
 
 const ENTRIES_PER_CLOCK_READING = 32;
+const MESSAGES_PER_CLOCK_READING = 32;
 
 /** The log in memory is cut back once per this many entries. */
 const LOG_COMPACTION_SLACK = 100;
 
 function newAppend(): Append {
-  return { entries: [], hardState: undefined, mustSync: false, responses: [] };
+  return { snapshot: undefined, entries: [], hardState: undefined, mustSync: false, responses: [] };
+}
+
+function replaced(): WriteGivenUp {
+  return new WriteGivenUp("a snapshot from the leader takes the place of the state");
 }

@@ -1,6 +1,5 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { Applier, type Outcome } from "../apply/mod.ts";
-import { assert } from "../base/assert.ts";
+import { Applier, applyConfChange, type Outcome } from "../apply/mod.ts";
 import { JOB_STEP_BUDGET, PURGE_INTERVAL_MS } from "../base/limits.ts";
 import { formatDuration } from "../base/duration.ts";
 import { formatSize } from "../base/size.ts";
@@ -10,27 +9,32 @@ import type { Timer } from "../io/clock.ts";
 import { Keyspace } from "../keyspace/mod.ts";
 import { idText, Membership } from "../membership/mod.ts";
 import type { CompactionJob } from "../mvcc/mod.ts";
+import { type ConfChange, type Entry, NO_MEMBER, ProgressState, type SoftState } from "../raft/mod.ts";
 import { HeaderIdentity, RaftOperation } from "../wire/mod.ts";
 import { type AutoCompaction, autoCompaction } from "./auto_compaction.ts";
-import { applyConfChange, bootstrap, type Bootstrapped } from "./bootstrap.ts";
+import { bootstrap, type Bootstrapped } from "./bootstrap.ts";
 import { storageVersionOf } from "./buckets.ts";
 import { PacedCompaction } from "./compaction.ts";
 import { defragmentAtStart } from "./bootstrap_defragment.ts";
 import { Checkpointer } from "./checkpointer.ts";
-import type { DatabaseSnapshot, MemberDatabase } from "./database_snapshot.ts";
-import { Duties, type DutiesParts } from "./duties.ts";
+import type { MemberDatabase, PositionedSnapshot } from "./database_snapshot.ts";
+import { Duties, type DutiesParts, type RenewalSettle } from "./duties.ts";
 import type { Job } from "./jobs.ts";
 import { LeaderTransfer, type TransferSettle } from "./leader_transfer.ts";
 import { Loop } from "./loop.ts";
 import { type MemberOptions, requestTimeoutMs } from "./options.ts";
+import { Inbox } from "./inbox.ts";
+import { MembershipChanges, type ReconfigurationSettle } from "./membership_changes.ts";
 import { PendingReads, type Read } from "./pending_reads.ts";
-import { Proposals, type Settle } from "./proposals.ts";
+import { Peers } from "./peers.ts";
+import { type MemberError, Proposals, type Settle } from "./proposals.ts";
 import { RequestIds } from "./request_ids.ts";
 import { logQuota } from "./quota_log.ts";
 import { Statistics } from "./statistics.ts";
 import { SpaceAlarm } from "./space_alarm.ts";
 import { SpaceMonitor } from "./space_monitor.ts";
 import { hashState } from "./state_hash.ts";
+import { SnapshotInstall } from "./snapshot_install.ts";
 import { Versions } from "./versions.ts";
 
 /** Names of operations in log messages. */
@@ -46,6 +50,23 @@ export interface RaftStatus {
   readonly appliedIndex: number;
 }
 
+/** The cluster has removed this member for ever; it stops on purpose. */
+export class MemberRemovedError extends Error {
+  constructor() {
+    super("the member has been permanently removed from the cluster");
+    this.name = "MemberRemovedError";
+  }
+}
+
+/** How a member ends. */
+export interface StopOptions {
+  /** A leader hands over first, so that nobody waits for an election. Default: it does not. */
+  readonly transfersLeadership?: boolean;
+}
+
+/** A member that was removed goes on for so long, so that the others hear of it (etcd's figure). */
+const REMOVAL_DELAY_MS = 1000;
+
 /** A running member: the door for the api. See mod.ts for its contract. */
 export class Member implements MemberDatabase {
   readonly id: bigint;
@@ -60,7 +81,10 @@ export class Member implements MemberDatabase {
   readonly #bootstrapped: Bootstrapped;
   readonly #ids: RequestIds;
   readonly #proposals: Proposals;
-  readonly #reads = new PendingReads();
+  readonly #reads: PendingReads;
+  readonly #changes: MembershipChanges;
+  readonly #peers: Peers;
+  readonly #install: SnapshotInstall;
   readonly #loop: Loop;
   readonly #duties: Duties;
   readonly #checkpointer: Checkpointer;
@@ -76,6 +100,11 @@ export class Member implements MemberDatabase {
   #ticks: Timer | undefined;
   #purges: Timer | undefined;
   #onFailure: (reason: Error) => void = () => {};
+  #leader = NO_MEMBER;
+  /** Monotonic milliseconds at which the present leader was heard of; -Infinity: none yet. */
+  #leaderSinceMs = -Infinity;
+  #removal: Timer | undefined;
+  readonly #ready = Promise.withResolvers<void>();
 
   private constructor(
     options: MemberOptions,
@@ -86,7 +115,7 @@ export class Member implements MemberDatabase {
   ) {
     const { clock, log } = options;
     const { raft } = bootstrapped;
-    const isLeader = (): boolean => raft.role === "leader";
+    const isLeader = (): boolean => this.#loop.isLeading;
     const propose: DutiesParts["propose"] = (operation, body, settle) => this.propose(operation, body, settle);
     this.id = bootstrapped.memberId;
     this.clusterId = bootstrapped.clusterId;
@@ -98,16 +127,51 @@ export class Member implements MemberDatabase {
     this.#bootstrapped = bootstrapped;
     this.#ids = new RequestIds(this.id, clock.wallMs());
     this.#proposals = new Proposals(this.#ids, options.requestSizeMax);
+    this.#ready.promise.catch(() => {});
+    this.#reads = new PendingReads({
+      nextId: () => this.#ids.next(),
+      readIndex: (context) => raft.readIndex(context),
+    });
+    this.#changes = new MembershipChanges({
+      membership,
+      sha1: (data) => options.crypto.sha1(data),
+      nextId: () => this.#ids.next(),
+      nowMs: () => clock.monotonicMs(),
+      wallMs: () => clock.wallMs(),
+      learnerProgress: (id) => this.#progressOf(id),
+      wake: () => this.#loop.wake(),
+    });
+    const inbox = new Inbox();
+    this.#peers = new Peers({
+      clock,
+      log: options.log,
+      transport: options.transport,
+      memberId: this.id,
+      membership,
+      inbox,
+      snapshots: bootstrapped.directory.snapshots,
+      openSnapshot: () => this.openSnapshot(),
+      onRemoved: () => this.#onRemoved(),
+      wake: () => this.#loop.wake(),
+    });
     this.#loop = new Loop({
       clock,
-      raft: bootstrapped.raft,
+      raft,
       wal: bootstrapped.wal,
       applier,
       proposals: this.#proposals,
+      changes: this.#changes,
+      reads: this.#reads,
+      inbox,
+      applied: { index: raft.appliedIndex, term: raft.log.term(raft.appliedIndex) },
       replayEndIndex: bootstrapped.raft.log.lastIndex,
       snapshotCatchUpEntries: options.snapshotCatchUpEntries,
-      applyConfChange: (entry) =>
-        void applyConfChange(entry, membership, (change) => bootstrapped.raft.applyConfChange(change)),
+      send: (messages) => this.#peers.send(messages),
+      isLogHeld: () => this.#peers.holdsLog,
+      saveSnapshot: (snapshot) => bootstrapped.directory.snapshots.save(snapshot),
+      installSnapshot: (snapshot) => this.#install.install(snapshot),
+      onSoftState: (state) => this.#onSoftState(state),
+      applyConfChange: (entry) => this.#applyConfChange(entry),
       publish: (firstRow, endRow) => keyspace.watchHub.publish(firstRow, endRow),
       serveWatchers: () => this.#serveWatchers(),
       startCompaction: (job) => this.#startCompaction(job),
@@ -130,13 +194,28 @@ export class Member implements MemberDatabase {
       memberId: this.id,
       keyspace,
       membership,
-      raft: bootstrapped.raft,
+      applied: () => ({ index: this.#loop.appliedIndex, term: this.#loop.appliedTerm }),
+      confState: () => raft.confState,
       wal: bootstrapped.wal,
       directory: bootstrapped.directory,
       state: bootstrapped.checkpoint,
       whenApplied: (callback) => this.whenApplied(callback),
       onReleased: () => this.#retryJobs(),
       recordSnapshot: (snapshot) => this.#loop.recordSnapshot(snapshot),
+    });
+    this.#install = new SnapshotInstall({
+      clock,
+      log: options.log,
+      directory: bootstrapped.directory,
+      checkpointer: this.#checkpointer,
+      keyspace,
+      membership,
+      newKeyspace: () => newKeyspace(options),
+      newMembership: () => newMembership(options),
+      onInstalled: (compaction) => {
+        this.#peers.update();
+        if (compaction !== undefined) this.#startCompaction(compaction);
+      },
     });
     this.#spaceAlarm = new SpaceAlarm({ log, keyspace, memberId: this.id, propose });
     this.space = new SpaceMonitor({
@@ -157,7 +236,7 @@ export class Member implements MemberDatabase {
       clusterId: this.clusterId,
       memberId: this.id,
       isLeader,
-      memberVersions: () => [ETCD_VERSION],
+      memberVersions: () => this.#peers.versions(ETCD_VERSION),
       linearizableRead: (read) => this.linearizableRead(read),
       propose,
       saveState: async () => await (await this.openSnapshot()).close(),
@@ -176,18 +255,16 @@ export class Member implements MemberDatabase {
       tickMs: options.tickMs,
       timeoutMs: this.requestTimeoutMs,
     });
-    this.#duties = new Duties({ clock, keyspace, isLeader: () => raft.canReadAlone, propose });
+    this.#duties = new Duties({ clock, keyspace, isLeader, propose });
   }
 
-  /** Opens or creates the data directory, replays the log, and returns once this member leads and has published itself. */
+  /**
+   * Opens or creates the data directory and replays the log. Without a transport it returns once this member leads and has
+   * published itself; with one, once it takes part in its cluster: `whenReady` says when it has published itself.
+   */
   static async start(options: MemberOptions): Promise<Member> {
-    const membership = new Membership();
-    const keyspace = new Keyspace({
-      electionTimeoutMs: options.electionTicks * options.tickMs,
-      revokeRetryMs: requestTimeoutMs(options),
-      hashSeed: new DataView(options.entropy.fill(new Uint8Array(4)).buffer).getUint32(0),
-      quotaBackendBytes: options.quotaBackendBytes,
-    });
+    const membership = newMembership(options);
+    const keyspace = newKeyspace(options);
     const applier = new Applier(keyspace, membership);
     const bootstrapped = await bootstrap(options, { applier, keyspace, membership });
     logQuota(options.log, options.quotaBackendBytes ?? 0);
@@ -207,7 +284,7 @@ export class Member implements MemberDatabase {
       leader: raft.leader,
       term: raft.term,
       commitIndex: raft.commitIndex,
-      appliedIndex: raft.appliedIndex,
+      appliedIndex: this.#loop.appliedIndex,
     };
   }
 
@@ -226,20 +303,51 @@ export class Member implements MemberDatabase {
    */
   propose(operation: number, body: Uint8Array, settle: Settle): void {
     const { raft } = this.#bootstrapped;
-    const unapplied = raft.commitIndex - raft.appliedIndex;
+    const unapplied = raft.commitIndex - this.#loop.appliedIndex;
     this.#proposals.add(operation, body, unapplied, this.#options.clock.monotonicMs(), settle);
     this.#loop.wake();
   }
 
   /** A linearizable read would be called back at once. */
   get isReadable(): boolean {
-    return this.#bootstrapped.raft.canReadAlone;
+    return this.#loop.canReadAlone;
   }
 
   /** Calls `read` once the applied state is as new as every write acknowledged before this call: usually at once. */
   linearizableRead(read: Read): void {
     if (this.isReadable) read(undefined);
-    else this.#reads.add(read, this.#options.clock.monotonicMs());
+    else {
+      this.#reads.add(read, this.#options.clock.monotonicMs());
+      this.#loop.wake();
+    }
+  }
+
+  /** This member has told the cluster its name and client URLs, and so takes part. Rejects if it never came to that. */
+  get whenReady(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  /** This member leads, and holds all that was committed before. */
+  get isLeader(): boolean {
+    return this.#loop.isLeading;
+  }
+
+  /** Adds a member that others reach at these URLs; it may start once this has settled. Returns its id. */
+  addMember(peerUrls: readonly string[], isLearner: boolean, settle: ReconfigurationSettle): bigint {
+    return this.#changes.add(peerUrls, isLearner, settle);
+  }
+
+  /** Makes a voter of a learner that has caught up. Only a leader can. */
+  promoteMember(id: bigint, settle: ReconfigurationSettle): void {
+    this.#changes.promote(id, settle);
+  }
+
+  updateMember(id: bigint, peerUrls: readonly string[], settle: ReconfigurationSettle): void {
+    this.#changes.update(id, peerUrls, settle);
+  }
+
+  removeMember(id: bigint, settle: ReconfigurationSettle): void {
+    this.#changes.remove(id, settle);
   }
 
   /**
@@ -325,14 +433,14 @@ export class Member implements MemberDatabase {
 
   /**
    * Renews a lease; `settle` gets its TTL in seconds, or 0 when there is no such lease. A lease that has expired but is not
-   * yet revoked is waited for, so that nobody is told of a renewal that a revocation undoes.
+   * yet revoked is waited for, so that nobody is told of a renewal that a revocation undoes. Only the leader can renew.
    */
-  renewLease(id: bigint, settle: (ttl: number) => void): void {
+  renewLease(id: bigint, settle: RenewalSettle): void {
     this.#duties.renewLease(id, settle);
   }
 
   /** See MemberDatabase. */
-  openSnapshot(): Promise<DatabaseSnapshot> {
+  openSnapshot(): Promise<PositionedSnapshot> {
     return this.#checkpointer.openSnapshot();
   }
 
@@ -350,13 +458,20 @@ export class Member implements MemberDatabase {
   }
 
   /** Fails what is pending, finishes the append in flight and closes the files. */
-  async stop(): Promise<void> {
+  async stop({ transfersLeadership = false }: StopOptions = {}): Promise<void> {
+    if (transfersLeadership && this.isLeader) await this.#handOver();
     this.#purges?.cancel();
+    this.#removal?.cancel();
     await this.#checkpointer.stop();
     this.#stopDuties();
-    await this.#loop.stop();
+    const stopped = this.#loop.stop();
+    await this.#install.stop();
+    await stopped;
+    await this.#peers.stop();
     this.#proposals.stop();
-    this.#reads.release("stopped");
+    this.#changes.stop();
+    this.#reads.settleAll("stopped");
+    this.#ready.reject(new Error("the member is stopped"));
     await this.#bootstrapped.wal.close();
     await this.#bootstrapped.directory.close();
   }
@@ -375,33 +490,148 @@ export class Member implements MemberDatabase {
 
   async #takeUpWork(): Promise<void> {
     const { raft } = this.#bootstrapped;
-    const { clock, tickMs, log } = this.#options;
-    this.#ticks = clock.every(tickMs, () => {
-      this.#loop.tick();
-      const now = clock.monotonicMs();
-      this.keyspace.watchHub.tick(now);
-      this.#proposals.expire(now, this.requestTimeoutMs);
-      this.#reads.expire(now, this.requestTimeoutMs);
-      this.#checkpointer.consider(now);
-    });
-    // Entry 1 brings the configuration in which this member may campaign; nobody else could win.
+    const { clock, tickMs, log, transport } = this.#options;
+    this.#ticks = clock.every(tickMs, () => this.#tick());
+    // What is committed is applied first: the first entries bring the configuration in which this member may campaign.
+    const { commitIndex } = raft;
     this.#loop.wake();
-    log.info("started as single-node; fast-forwarding election ticks", { "local-member-id": idText(this.id) });
-    while (!raft.confState.voters.includes(this.id) && !this.#loop.isStopped) await this.#nextTurn();
-    raft.campaign();
-    this.#loop.wake();
-    await new Promise<void>((resolve) => this.linearizableRead(() => resolve()));
-    await this.#publish();
-    await new Promise<void>((resolve) => this.versions.start(resolve));
+    while (this.#loop.appliedIndex < commitIndex && !this.#loop.isStopped) await this.#nextTurn();
+    this.#peers.start(this.clusterId, this.#options.existing?.members ?? []);
+    if (this.#isAlone) {
+      log.info("started as single-node; fast-forwarding election ticks", { "local-member-id": idText(this.id) });
+      raft.campaign();
+      this.#loop.wake();
+    } else this.#advanceElection();
+    const ready = this.#becomeReady();
+    if (transport === undefined) await ready;
+    else ready.then(() => this.#ready.resolve(), (error) => this.#ready.reject(error));
     this.#duties.start();
     this.space.start();
     this.#autoCompaction?.start();
-    defragmentAtStart(this, this.#options.bootstrapDefragThresholdSize ?? 0, log);
     if (this.#bootstrapped.compaction !== undefined) this.#startCompaction(this.#bootstrapped.compaction);
-    this.#loop.wake();
     this.#purges = clock.every(PURGE_INTERVAL_MS, () => void this.#checkpointer.purge());
     await this.#checkpointer.purge();
     this.#onFailure = this.#options.onFatal;
+  }
+
+  /** Nobody else votes. */
+  get #isAlone(): boolean {
+    const { voters } = this.#bootstrapped.raft.confState;
+    return voters.length === 1 && voters[0] === this.id;
+  }
+
+  /** What takes a leader. */
+  async #becomeReady(): Promise<void> {
+    await this.#publish();
+    if (this.#options.transport === undefined) await new Promise<void>((resolve) => this.versions.start(resolve));
+    else this.versions.start(() => {});
+    defragmentAtStart(this, this.#options.bootstrapDefragThresholdSize ?? 0, this.#options.log);
+    this.#ready.resolve();
+  }
+
+  #tick(): void {
+    const { clock } = this.#options;
+    this.#loop.tick();
+    const now = clock.monotonicMs();
+    this.keyspace.watchHub.tick(now);
+    const timeoutMs = this.requestTimeoutMs;
+    this.#proposals.expire(now, timeoutMs, this.#timeoutError);
+    this.#changes.expire(now, timeoutMs, this.#timeoutError);
+    this.#reads.expire(now, timeoutMs, () => "timeout");
+    this.#checkpointer.consider(now);
+  }
+
+  /** Why there was no answer in time, as etcd puts it. */
+  readonly #timeoutError = (sinceMs: number): MemberError => {
+    const { electionTicks, tickMs } = this.#options;
+    const previousLostMs = this.#leaderSinceMs - 2 * electionTicks * tickMs;
+    if (sinceMs > previousLostMs && sinceMs < this.#leaderSinceMs) return "timeout_leader_failure";
+    if (this.#leader === NO_MEMBER) return "timeout";
+    const isConnected = this.#leader === this.id
+      ? this.#peers.isQuorumActiveSince(sinceMs)
+      : this.#peers.isActiveSince(this.#leader, sinceMs);
+    return isConnected ? "timeout" : "timeout_connection_lost";
+  };
+
+  #onSoftState({ leader }: SoftState): void {
+    const { clock, log } = this.#options;
+    const { raft } = this.#bootstrapped;
+    if (raft.role !== "leader" && this.keyspace.lessor.isPrimary) this.keyspace.lessor.demote();
+    if (leader === this.#leader) return;
+    log.info(leader === NO_MEMBER ? "raft.node: lost leader" : "raft.node: elected leader", {
+      "local-member-id": idText(this.id),
+      "leader": idText(leader === NO_MEMBER ? this.#leader : leader),
+      "term": raft.term,
+    });
+    this.#leader = leader;
+    if (leader === NO_MEMBER) return;
+    this.#leaderSinceMs = clock.monotonicMs();
+    this.#reads.failRound("leader_changed");
+  }
+
+  #applyConfChange(entry: Entry): void {
+    const { raft } = this.#bootstrapped;
+    const applied = applyConfChange(this.membership, entry.data);
+    const confState = raft.applyConfChange({ type: applied.type as ConfChange["type"], memberId: applied.memberId });
+    this.#loop.onConfState(confState);
+    if (applied.error === undefined) {
+      this.#peers.update();
+      if (this.membership.isRemoved(this.id)) this.#onRemoved();
+    }
+    this.#changes.onApplied(applied);
+  }
+
+  #onRemoved(): void {
+    if (this.#removal !== undefined) return;
+    this.#options.log.warn("this member was removed from the cluster and is stopping", { "id": idText(this.id) });
+    this.#removal = this.#options.clock.after(REMOVAL_DELAY_MS, () => {
+      if (!this.#loop.isStopped) this.#fail(new MemberRemovedError());
+    });
+  }
+
+  /** How far a member is, as a part of this leader's log; undefined where this one does not lead, or nothing is known. */
+  #progressOf(id: bigint): number | undefined {
+    const { raft } = this.#bootstrapped;
+    if (!this.#loop.isLeading) return undefined;
+    const progress = raft.progress.progressOf(id);
+    if (progress === undefined) return undefined;
+    return progress.state === ProgressState.SNAPSHOT ? 0 : progress.match / raft.log.lastIndex;
+  }
+
+  /** To the voter that has been reachable for the longest time; whatever comes of it, not for longer than a request. */
+  #handOver(): Promise<void> {
+    const target = this.#peers.longestActive(this.#bootstrapped.raft.confState.voters);
+    if (target === undefined) return Promise.resolve();
+    return new Promise((resolve) =>
+      this.moveLeader(target, (error) => {
+        if (error !== undefined) this.#options.log.warn("leadership transfer failed", { error });
+        resolve();
+      })
+    );
+  }
+
+  /**
+   * A member that finds others at its start has waited long enough for a leader when a heartbeat or two have passed, as in
+   * etcd: it need not wait a whole election timeout before it campaigns.
+   */
+  #advanceElection(): void {
+    const { clock, log, electionTicks } = this.#options;
+    if (!(this.#options.advancesInitialElection ?? true)) {
+      return log.info("skipping initial election tick advance", { "election-ticks": electionTicks });
+    }
+    log.info("starting initial election tick advance", { "election-ticks": electionTicks });
+    let looks = 0;
+    const timer = clock.every(ADVANCE_LOOK_MS, () => {
+      const activeCount = this.#peers.activeCount;
+      if (activeCount < 2 && ++looks < ADVANCE_LOOKS && !this.#loop.isStopped) return;
+      timer.cancel();
+      if (activeCount < 2 || this.#loop.isStopped) return;
+      log.info("initialized peer connections; fast-forwarding election ticks", {
+        "local-member-id": idText(this.id),
+        "active-remote-members": activeCount,
+      });
+      for (let i = 0; i < electionTicks - 2; i++) this.#loop.tick();
+    });
   }
 
   #nextTurn(): Promise<void> {
@@ -411,16 +641,17 @@ export class Member implements MemberDatabase {
   /** Tells the cluster, and so the log, this member's name and client URLs. */
   async #publish(): Promise<void> {
     const { name, clientUrls, log } = this.#options;
-    await this.#proposeOwn(
-      RaftOperation.CLUSTER_MEMBER_ATTR_SET,
-      toBinary(
-        ClusterMemberAttrSetRequestSchema,
-        create(ClusterMemberAttrSetRequestSchema, {
-          memberID: this.id,
-          memberAttributes: { name, clientUrls: [...clientUrls] },
-        }),
-      ),
-    );
+    const request = create(ClusterMemberAttrSetRequestSchema, {
+      memberID: this.id,
+      memberAttributes: { name, clientUrls: [...clientUrls] },
+    });
+    const body = toBinary(ClusterMemberAttrSetRequestSchema, request);
+    for (;;) {
+      const error = await this.#proposeOwn(RaftOperation.CLUSTER_MEMBER_ATTR_SET, body);
+      if (error === undefined) break;
+      if (error === "stopped") throw new Error("the member is stopped");
+      log.warn("failed to publish local member to cluster through raft", { "local-member-id": idText(this.id), error });
+    }
     log.info("published local member to cluster through raft", {
       "local-member-id": idText(this.id),
       "cluster-id": idText(this.clusterId),
@@ -428,10 +659,8 @@ export class Member implements MemberDatabase {
     });
   }
 
-  #proposeOwn(operation: number, body: Uint8Array): Promise<void> {
-    return new Promise((resolve, reject) =>
-      this.propose(operation, body, (_outcome, error) => error === undefined ? resolve() : reject(new Error(error)))
-    );
+  #proposeOwn(operation: number, body: Uint8Array): Promise<MemberError | undefined> {
+    return new Promise((resolve) => this.propose(operation, body, (_outcome, error) => resolve(error)));
   }
 
   #startCompaction(job: CompactionJob): void {
@@ -462,7 +691,7 @@ export class Member implements MemberDatabase {
         "current-db-size-in-use": formatSize(this.databaseSizeInUse),
       });
     });
-    this.#loop.jobs.add(paced);
+    this.runJob(paced);
   }
 
   #retryJobs(): void {
@@ -480,9 +709,11 @@ export class Member implements MemberDatabase {
 
   #onLeading(): void {
     const { clock, electionTicks, tickMs } = this.#options;
-    assert(this.#bootstrapped.raft.canReadAlone, "a single voter that leads can read alone");
-    this.keyspace.lessor.promote(clock.monotonicMs(), electionTicks * tickMs);
-    this.#reads.release(undefined);
+    const now = clock.monotonicMs();
+    this.keyspace.lessor.promote(now, electionTicks * tickMs);
+    // What was asked of this leader before its first commit may have been lost.
+    this.#reads.askAgain(now);
+    this.versions.consider();
   }
 
   #warnOfSlowApply(operation: number, body: Uint8Array, outcome: Outcome, durationMs: number): void {
@@ -513,4 +744,21 @@ export class Member implements MemberDatabase {
     this.versions.stop();
     this.#leaderTransfer.stop();
   }
+}
+
+/** etcd looks every 50 ms, for 5 s, whether it can reach others. */
+const ADVANCE_LOOK_MS = 50;
+const ADVANCE_LOOKS = 100;
+
+function newKeyspace(options: MemberOptions): Keyspace {
+  return new Keyspace({
+    electionTimeoutMs: options.electionTicks * options.tickMs,
+    revokeRetryMs: requestTimeoutMs(options),
+    hashSeed: new DataView(options.entropy.fill(new Uint8Array(4)).buffer).getUint32(0),
+    quotaBackendBytes: options.quotaBackendBytes,
+  });
+}
+
+function newMembership({ learnersMax }: MemberOptions): Membership {
+  return new Membership({ learnersMax });
 }

@@ -8,6 +8,10 @@ export type MemberError =
   | "no_leader"
   | "leader_changed"
   | "timeout"
+  /** It came while an election was going on, and may have been lost with the previous leader. */
+  | "timeout_leader_failure"
+  /** This member has not been in touch with the leader, or with a quorum, all the time. */
+  | "timeout_connection_lost"
   | "stopped"
   | "too_many_requests"
   | "request_too_large";
@@ -29,6 +33,8 @@ export class Proposals {
   #queue: Uint8Array[] = [];
   #queueSequences: number[] = [];
   #queueSize = 0;
+  /** Some of the queue has waited for a leader, and may have been given up meanwhile. */
+  #hasWaited = false;
   #isStopped = false;
 
   constructor(ids: RequestIds, requestSizeMax: number) {
@@ -63,17 +69,25 @@ export class Proposals {
     this.#queueSize += data.length;
   }
 
-  /** Hands out everything queued; `propose` returns false for what was dropped, which then fails with no_leader. */
+  /** Hands out everything queued; what `propose` returns false for stays in the queue, for a leader that takes it. */
   drain(propose: (data: Uint8Array) => boolean): void {
     const queue = this.#queue;
     const sequences = this.#queueSequences;
     if (queue.length === 0) return;
+    const hasWaited = this.#hasWaited;
     this.#queue = [];
     this.#queueSequences = [];
     this.#queueSize = 0;
+    this.#hasWaited = false;
     for (let i = 0; i < queue.length; i++) {
-      if (!propose(queue[i])) this.#fail(sequences[i], "no_leader");
+      if (hasWaited && !this.#pending.has(sequences[i])) continue;
+      if (!propose(queue[i])) this.#keep(queue[i], sequences[i]);
     }
+  }
+
+  /** There is no leader that would take the queue. */
+  hold(): void {
+    this.#hasWaited = true;
   }
 
   /** True when somebody here waits for the outcome of this request. */
@@ -88,11 +102,14 @@ export class Proposals {
     pending.settle(outcome, undefined);
   }
 
-  /** Gives up on proposals older than `timeoutMs`. They may still be applied later: the client cannot know. */
-  expire(nowMs: number, timeoutMs: number): void {
+  /**
+   * Gives up on proposals older than `timeoutMs`; `error` says why one that came at `sinceMs` got no answer. They may
+   * still be applied later: the client cannot know.
+   */
+  expire(nowMs: number, timeoutMs: number, error: (sinceMs: number) => MemberError): void {
     for (const [sequence, { sinceMs }] of this.#pending) {
       if (nowMs - sinceMs < timeoutMs) return;
-      this.#fail(sequence, "timeout");
+      this.#fail(sequence, error(sinceMs));
     }
   }
 
@@ -100,6 +117,13 @@ export class Proposals {
   stop(): void {
     this.#isStopped = true;
     for (const sequence of [...this.#pending.keys()]) this.#fail(sequence, "stopped");
+  }
+
+  #keep(data: Uint8Array, sequence: number): void {
+    this.#hasWaited = true;
+    this.#queue.push(data);
+    this.#queueSequences.push(sequence);
+    this.#queueSize += data.length;
   }
 
   #fail(sequence: number, error: MemberError): void {

@@ -15,6 +15,9 @@ import type { BoltDatabase, RowVisitor } from "../storage/bolt/mod.ts";
 import { DataDirectoryError } from "../storage/error.ts";
 import { Bucket, MetaKey } from "./buckets.ts";
 
+/** Keys attached to leases in one step. */
+const ATTACHED_PER_STEP = 4096;
+
 /** What a page of the file says about each of its rows. */
 const ELEMENT_SIZE = 16;
 
@@ -43,6 +46,12 @@ export interface Restored {
   readonly compaction: CompactionJob | undefined;
 }
 
+/** Lets others run, between two steps of about a millisecond. */
+export type Turn = () => Promise<void>;
+
+/** Where nothing else waits, as at a start. */
+const NO_TURN: Turn = () => Promise.resolve();
+
 /** Rejects with BoltError. */
 export async function readMeta(database: BoltDatabase): Promise<DatabaseMeta> {
   const meta = new Map((await rowsOf(database, Bucket.META)).map(([key, value]) => [utf8Text(key), value]));
@@ -64,6 +73,7 @@ export async function restoreState(
   database: BoltDatabase,
   { scheduledCompactRevision, finishedCompactRevision }: DatabaseMeta,
   { keyspace, membership, log }: RestoreTarget,
+  turn: Turn = NO_TURN,
 ): Promise<Restored> {
   const { store, lessor, alarms, auth } = keyspace;
   const read = (name: string) => rowsOf(database, name);
@@ -84,7 +94,7 @@ export async function restoreState(
       alarms.activate(memberID, alarm);
     }
     lessor.restore((await read(Bucket.LEASE)).map(([, value]) => decodeLease(value)));
-    revisions = await restoreRevisions(database, keyspace.store);
+    revisions = await restoreRevisions(database, keyspace.store, turn);
   } catch (error) {
     if (!isUnreadable(error)) throw error;
     throw new DataDirectoryError(
@@ -98,7 +108,7 @@ export async function restoreState(
     Math.max(1, lastMain, finishedCompactRevision, scheduledCompactRevision),
     finishedCompactRevision,
   );
-  attachLeases(keyspace, log);
+  await attachLeases(keyspace, log, turn);
   log.info("kvstore restored", { "current-rev": store.revision });
   if (scheduledCompactRevision <= finishedCompactRevision) return { storedSize, compaction: undefined };
   const compaction = store.compact(scheduledCompactRevision, { cacheHash: false });
@@ -111,6 +121,7 @@ export async function restoreState(
 async function restoreRevisions(
   database: BoltDatabase,
   store: Store,
+  turn: Turn,
 ): Promise<{ lastMain: number; storedSize: number }> {
   const scan = (await database.bucket(utf8(Bucket.KEY)))?.scan();
   let lastMain = 0;
@@ -126,13 +137,15 @@ async function restoreRevisions(
     storedSize += ELEMENT_SIZE + keySize + valueSize;
     store.restoreRow(main, sub, keySize === TOMBSTONE_KEY_SIZE, bytes, valueStart, valueSize);
   };
-  while (scan !== undefined && await scan.step(visit));
+  while (scan !== undefined && await scan.step(visit)) await turn();
   return { lastMain, storedSize };
 }
 
 /** A key belongs to the lease that its newest record names. */
-function attachLeases({ store, lessor }: Keyspace, log: Logger): void {
+async function attachLeases({ store, lessor }: Keyspace, log: Logger, turn: Turn): Promise<void> {
+  let count = 0;
   for (let row = store.nextLeasedRow(0); row < store.endRow; row = store.nextLeasedRow(row)) {
+    if (++count % ATTACHED_PER_STEP === 0) await turn();
     const id = store.lease(row);
     if (lessor.attach(id, store.key(row))) continue;
     log.error("failed to attach a lease", {

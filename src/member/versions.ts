@@ -63,6 +63,11 @@ export class Versions {
     this.#update(onSettled);
   }
 
+  /** This member leads now: what is to be decided need not wait for the next look. */
+  consider(): void {
+    if (this.#timers.length > 0) this.#update(() => {});
+  }
+
   stop(): void {
     for (const timer of this.#timers) timer.cancel();
     this.#timers = [];

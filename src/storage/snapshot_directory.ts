@@ -1,6 +1,7 @@
 /** What lies in `member/snap` beside the database: snapshot files, databases received from others, leftovers. */
 
-import { type Disk, DiskError } from "../io/disk.ts";
+import { SNAPSHOT_RECEIVE_BLOCK_SIZE } from "../base/limits.ts";
+import { type Disk, DiskError, type File } from "../io/disk.ts";
 import type { Logger } from "../io/log.ts";
 import { TEMPORARY_PREFIX } from "./database.ts";
 import {
@@ -21,6 +22,7 @@ export class SnapshotDirectory {
   readonly path: string;
   readonly #disk: Disk;
   readonly #log: Logger;
+  #receivedCount = 0;
 
   constructor(disk: Disk, path: string, log: Logger) {
     this.#disk = disk;
@@ -54,6 +56,38 @@ export class SnapshotDirectory {
       }
       await this.#disk.rename(temporary, `${this.path}/${name}`);
       await this.#disk.syncDirectory(this.path);
+    } catch (error) {
+      await this.#disk.remove(temporary).catch(() => {});
+      throw error;
+    }
+  }
+
+  /**
+   * Writes a database that comes piece by piece for the snapshot at `index`, and lets `check` look at it; under its name,
+   * and durable, once this resolves. Rejects with what the pieces or `check` threw, or with DiskError; nothing is left
+   * then. Resolves with its size.
+   */
+  async receive(
+    index: number,
+    pieces: AsyncIterable<Uint8Array>,
+    check: (file: File) => Promise<void>,
+  ): Promise<number> {
+    const name = receivedName(index);
+    const temporary = `${this.path}/${TEMPORARY_PREFIX}-${++this.#receivedCount}-${name}`;
+    try {
+      await this.#disk.remove(temporary);
+      const file = await this.#disk.open(temporary, { write: true, create: true });
+      let size: number;
+      try {
+        size = await writePieces(file, pieces);
+        await file.syncData();
+        await check(file);
+      } finally {
+        await file.close();
+      }
+      await this.#disk.rename(temporary, `${this.path}/${name}`);
+      await this.#disk.syncDirectory(this.path);
+      return size;
     } catch (error) {
       await this.#disk.remove(temporary).catch(() => {});
       throw error;
@@ -106,6 +140,27 @@ export class SnapshotDirectory {
     await this.#disk.rename(path, broken);
     this.#log.warn("renamed to a broken snap file", { path, "broken-path": broken });
   }
+}
+
+/** Gathers small pieces into blocks. */
+async function writePieces(file: File, pieces: AsyncIterable<Uint8Array>): Promise<number> {
+  const block = new Uint8Array(SNAPSHOT_RECEIVE_BLOCK_SIZE);
+  let used = 0;
+  let size = 0;
+  for await (const piece of pieces) {
+    for (let at = 0; at < piece.length;) {
+      const count = Math.min(piece.length - at, block.length - used);
+      block.set(piece.subarray(at, at + count), used);
+      used += count;
+      at += count;
+      if (used < block.length) continue;
+      await file.write(block, size);
+      size += used;
+      used = 0;
+    }
+  }
+  if (used > 0) await file.write(block.subarray(0, used), size);
+  return size + used;
 }
 
 function receivedName(index: number): string {

@@ -71,6 +71,8 @@ export class LogReader {
   /** 0 at the start position: its term is compared where its record is found. */
   #committedTerm = 0;
   #hasStart = false;
+  /** The term of the newest entry read at the start position; 0: none. */
+  #startTerm = 0;
 
   // The segment being read.
   #path = "";
@@ -277,7 +279,7 @@ export class LogReader {
 
   #entry(entry: Entry, offset: number): void {
     const { index, term } = entry;
-    if (index <= this.#from.index) return;
+    if (index <= this.#from.index) return this.#earlierEntry(entry, offset);
     if (index <= this.#committed) {
       throw damage(this.#path, offset, `entry ${index} again, although entry ${this.#committed} is committed`);
     }
@@ -291,6 +293,23 @@ export class LogReader {
     this.#pending.push(entry);
     this.lastIndex = index;
     this.#lastTerm = term;
+  }
+
+  /** An entry that the start position includes; whatever was read before and lies behind it was replaced with it. */
+  #earlierEntry({ index, term }: Entry, offset: number): void {
+    this.#startTerm = index === this.#from.index ? term : 0;
+    if (this.lastIndex > this.#from.index) this.#restart(offset, `entry ${index} again`);
+  }
+
+  /** The log goes on behind the start position. */
+  #restart(offset: number, found: string): void {
+    if (this.#committed > this.#from.index) {
+      throw damage(this.#path, offset, `${found}, although entry ${this.#committed} is committed`);
+    }
+    this.#pending = [];
+    this.#pendingHead = 0;
+    this.lastIndex = this.#from.index;
+    this.#lastTerm = 0;
   }
 
   /** Entries from `index` on were never committed and are replaced (Raft paper, figure 7). */
@@ -353,5 +372,9 @@ export class LogReader {
       );
     }
     this.#hasStart = true;
+    // One that was received takes the place of the log: entries behind it are not those that it is followed by.
+    if (snapshot.index > 0 && snapshot.term !== this.#startTerm && this.lastIndex > snapshot.index) {
+      this.#restart(offset, `a snapshot of term ${snapshot.term} in the place of entry ${snapshot.index}`);
+    }
   }
 }

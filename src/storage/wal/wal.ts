@@ -241,11 +241,16 @@ export class Wal {
     try {
       const writer = this.#writer;
       let waiting: HardState | undefined;
-      for (let i = 0; i < entries.length; i++) writer.entry(entries[i]);
+      let firstIndex = Infinity;
+      for (let i = 0; i < entries.length; i++) {
+        writer.entry(entries[i]);
+        // Later ones may replace earlier ones of the same write, from further back.
+        if (entries[i].index < firstIndex) firstIndex = entries[i].index;
+      }
       if (hardState !== undefined) {
         // A hard state never commits an entry of its own write: recovery tells a torn tail by that (tail.ts). A follower
         // may learn of both at once; the commit index then waits for the next write.
-        const commitMax = entries.length === 0 ? hardState.commit : entries[0].index - 1;
+        const commitMax = Math.min(hardState.commit, firstIndex - 1);
         if (hardState.commit > commitMax) waiting = hardState;
         writer.state(waiting === undefined ? hardState : { ...hardState, commit: commitMax });
         this.#hardState = hardState;

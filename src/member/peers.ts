@@ -1,0 +1,184 @@
+import type { Clock } from "../io/clock.ts";
+import type { Logger } from "../io/log.ts";
+import type { Member as ClusterMember, Membership } from "../membership/mod.ts";
+import type { Transport, TransportHandler } from "../peer/mod.ts";
+import { APPLY_THREAD, type Message, MessageType } from "../raft/mod.ts";
+import type { SnapshotDirectory } from "../storage/snapshot_directory.ts";
+import type { PositionedSnapshot } from "./database_snapshot.ts";
+import type { Inbox } from "./inbox.ts";
+import { SnapshotReceiver } from "./snapshot_receiver.ts";
+import { SnapshotSender } from "./snapshot_sender.ts";
+
+export interface PeersParts {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Undefined: there is no way to others. */
+  readonly transport: Transport | undefined;
+  readonly memberId: bigint;
+  readonly membership: Membership;
+  readonly inbox: Inbox;
+  readonly snapshots: SnapshotDirectory;
+  readonly openSnapshot: () => Promise<PositionedSnapshot>;
+  /** Somebody told this member that it was removed. */
+  readonly onRemoved: () => void;
+  /** Asks for a turn. */
+  readonly wake: () => void;
+}
+
+/** The other members: what goes to them and comes from them, and who they are. */
+export class Peers implements TransportHandler {
+  readonly #parts: PeersParts;
+  readonly #sender: SnapshotSender | undefined;
+  readonly #receiver: SnapshotReceiver;
+  /** Those that the transport knows, with their URLs as one text. */
+  readonly #known = new Map<bigint, string>();
+  #isRunning = false;
+
+  constructor(parts: PeersParts) {
+    const { clock, log, transport, snapshots, openSnapshot } = parts;
+    this.#parts = parts;
+    this.#sender = transport && new SnapshotSender({
+      clock,
+      log,
+      transport,
+      openSnapshot,
+      report: (id, hasArrived) => this.#report(id, hasArrived),
+    });
+    this.#receiver = new SnapshotReceiver({ log, snapshots, receive: (message) => this.#take(message) });
+  }
+
+  /** Begins to take in what others send. `others` are reached too, as long as the membership itself is empty. */
+  start(clusterId: bigint, others: readonly ClusterMember[]): void {
+    const { transport, memberId, membership } = this.#parts;
+    if (transport === undefined) return;
+    this.#isRunning = true;
+    transport.start(memberId, clusterId, this);
+    if (membership.list().length > 0) return this.update();
+    for (const { id, peerUrls } of others) if (id !== memberId) this.#know(transport, id, peerUrls);
+  }
+
+  async stop(): Promise<void> {
+    this.#isRunning = false;
+    this.#sender?.stop();
+    await this.#parts.transport?.stop();
+  }
+
+  /** The membership has changed. */
+  update(): void {
+    const { transport, memberId, membership } = this.#parts;
+    if (transport === undefined || !this.#isRunning) return;
+    for (const { id, peerUrls } of membership.list()) if (id !== memberId) this.#know(transport, id, peerUrls);
+    for (const id of this.#known.keys()) {
+      // One that the log has not come to yet is not gone.
+      if (!membership.isRemoved(id)) continue;
+      this.#known.delete(id);
+      transport.removePeer(id);
+    }
+  }
+
+  send(messages: readonly Message[]): void {
+    const { transport } = this.#parts;
+    if (transport === undefined) return;
+    if (!messages.some(isSnapshot)) return transport.send(messages);
+    for (const message of messages) if (isSnapshot(message)) this.#sender?.send(message);
+    transport.send(messages.filter((message) => !isSnapshot(message)));
+  }
+
+  /** Entries have to stay in the log for a member that a snapshot is on its way to. */
+  get holdsLog(): boolean {
+    return this.#sender?.holdsLog ?? false;
+  }
+
+  /** What every member's program says it is; this one's is `own`. */
+  versions(own: string): (string | undefined)[] {
+    const { transport, memberId, membership } = this.#parts;
+    return membership.list().map(({ id }) => id === memberId ? own : transport?.versionOf(id));
+  }
+
+  /** How many others can be reached. */
+  get activeCount(): number {
+    let count = 0;
+    for (const id of this.#known.keys()) if (this.#parts.transport?.activeSinceMs(id) !== undefined) count++;
+    return count;
+  }
+
+  isActiveSince(id: bigint, sinceMs: number): boolean {
+    const activeSinceMs = this.#parts.transport?.activeSinceMs(id);
+    return activeSinceMs !== undefined && activeSinceMs < sinceMs;
+  }
+
+  /** This member and enough others to make a quorum could reach each other all the time. */
+  isQuorumActiveSince(sinceMs: number): boolean {
+    const members = this.#parts.membership.list();
+    const active = members.filter(({ id }) => id === this.#parts.memberId || this.isActiveSince(id, sinceMs));
+    return active.length >= Math.floor(members.length / 2) + 1;
+  }
+
+  /** The one of these that has been reachable without a break for the longest time; undefined: none is. */
+  longestActive(ids: readonly bigint[]): bigint | undefined {
+    let longest: bigint | undefined;
+    let longestSinceMs = Infinity;
+    for (const id of ids) {
+      const sinceMs = id === this.#parts.memberId ? undefined : this.#parts.transport?.activeSinceMs(id);
+      if (sinceMs === undefined || sinceMs >= longestSinceMs) continue;
+      longest = id;
+      longestSinceMs = sinceMs;
+    }
+    return longest;
+  }
+
+  // --- what the transport tells
+
+  receive(message: Message): void {
+    // A snapshot without its database is of no use, and nobody speaks in this member's own name.
+    if (!isSnapshot(message) && this.#isForThisMember(message)) this.#take(message);
+  }
+
+  async receiveSnapshot(message: Message, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+    if (!isSnapshot(message) || !this.#isForThisMember(message)) throw new Error("not a snapshot for this member");
+    await this.#receiver.receive(message, pieces);
+  }
+
+  reportUnreachable(id: bigint): void {
+    if (!this.#isRunning) return;
+    this.#parts.inbox.addUnreachable(id);
+    this.#parts.wake();
+  }
+
+  isRemoved(id: bigint): boolean {
+    return this.#parts.membership.isRemoved(id);
+  }
+
+  reportRemoved(): void {
+    if (this.#isRunning) this.#parts.onRemoved();
+  }
+
+  #report(id: bigint, hasArrived: boolean): void {
+    this.#parts.inbox.addSnapshotReport({ id, hasArrived });
+    this.#parts.wake();
+  }
+
+  #isForThisMember({ to, from }: Message): boolean {
+    const { memberId, membership } = this.#parts;
+    return to === memberId && from !== memberId && from < APPLY_THREAD && !membership.isRemoved(from);
+  }
+
+  #take(message: Message): void {
+    if (!this.#isRunning) return;
+    this.#parts.inbox.add(message);
+    this.#parts.wake();
+  }
+
+  #know(transport: Transport, id: bigint, peerUrls: readonly string[]): void {
+    const urls = peerUrls.join(",");
+    const known = this.#known.get(id);
+    if (known === urls) return;
+    this.#known.set(id, urls);
+    if (known === undefined) transport.addPeer(id, peerUrls);
+    else transport.updatePeer(id, peerUrls);
+  }
+}
+
+function isSnapshot({ type }: Message): boolean {
+  return type === MessageType.SNAPSHOT;
+}
