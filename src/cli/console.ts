@@ -1,5 +1,6 @@
 /** The process as the tools see it: standard output and error, the environment, a log in etcd's form. */
 
+import { constants } from "node:os";
 import process from "node:process";
 import { isatty } from "node:tty";
 import { writeSync } from "node:fs";
@@ -32,10 +33,12 @@ export function processConsole(
       return log ??= openLog({ level: "info", format: logFormat, outputs: ["stderr"], isColoured });
     },
     onInterrupt: (listener) => {
-      const signals = ["SIGINT", "SIGTERM"] as const;
-      for (const signal of signals) process.on(signal, listener);
+      const onSignal = (signal: "SIGINT" | "SIGTERM") => listener(128 + constants.signals[signal]);
+      process.on("SIGINT", onSignal);
+      process.on("SIGTERM", onSignal);
       return () => {
-        for (const signal of signals) process.off(signal, listener);
+        process.off("SIGINT", onSignal);
+        process.off("SIGTERM", onSignal);
       };
     },
   };

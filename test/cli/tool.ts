@@ -22,6 +22,8 @@ export interface ToolOptions {
   readonly program?: "etcdctl" | "etcdutl" | "keelson";
   readonly environment?: Record<string, string>;
   readonly isTerminal?: boolean;
+  /** Asks the tool to end after so many milliseconds, as SIGINT does. */
+  readonly interruptAfterMs?: number;
 }
 
 export async function runTool(args: readonly string[], options: ToolOptions = {}): Promise<ToolRun> {
@@ -47,7 +49,11 @@ export async function runTool(args: readonly string[], options: ToolOptions = {}
     isTerminal,
     environment,
     log,
-    onInterrupt: () => () => {},
+    onInterrupt: (listener) => {
+      const { interruptAfterMs } = options;
+      const timer = interruptAfterMs === undefined ? undefined : setTimeout(() => listener(130), interruptAfterMs);
+      return () => clearTimeout(timer);
+    },
   };
   const code = await execute(root, args, console);
   return { code, out, error, logged };

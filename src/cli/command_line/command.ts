@@ -33,8 +33,11 @@ export interface Console {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The log of the command, opened when first asked for. */
   readonly log: Logger & { fatal(message: string, fields?: LogFields): void };
-  /** `listener` runs when the process is asked to end (SIGINT, SIGTERM), instead of that; returns what takes it back. */
-  onInterrupt(listener: () => void): () => void;
+  /**
+   * `listener` runs when the process is asked to end (SIGINT, SIGTERM), instead of that, with the exit code by which shells
+   * know such an end. Returns what takes it back.
+   */
+  onInterrupt(listener: (exitCode: number) => void): () => void;
 }
 
 export interface Invocation {

@@ -14,8 +14,6 @@ import type { SnapshotPiece } from "./snapshot_stream.ts";
 import { dirname } from "node:path";
 
 const DIGEST_SIZE = 32;
-/** Shells report a program ended by SIGINT so. */
-const EXIT_INTERRUPTED_BY_SIGNAL = 130;
 
 export const SNAPSHOT_SAVE: Command = {
   name: "save",
@@ -42,7 +40,11 @@ async function run({ flags, arguments: paths, console }: Invocation): Promise<nu
   }
   const [path] = paths;
   const abort = new AbortController();
-  const release = console.onInterrupt(() => abort.abort());
+  let interruption: number | undefined;
+  const release = console.onInterrupt((exitCode) => {
+    interruption = exitCode;
+    abort.abort();
+  });
   const timeout = settings.isCommandTimeoutSet
     ? AbortSignal.timeout(settings.commandTimeoutMs)
     : new AbortController().signal;
@@ -51,9 +53,9 @@ async function run({ flags, arguments: paths, console }: Invocation): Promise<nu
     console.out(`Snapshot saved at ${path}\n${version === "" ? "" : `Server version ${version}\n`}`);
     return ExitCode.SUCCESS;
   } catch (error) {
-    if (abort.signal.aborted) {
-      console.error(`Error: interrupted; nothing was saved\n`);
-      return EXIT_INTERRUPTED_BY_SIGNAL;
+    if (interruption !== undefined) {
+      console.error("Error: interrupted; nothing was saved\n");
+      return interruption;
     }
     if (timeout.aborted) throw new CommandError(ExitCode.INTERRUPTED, "context deadline exceeded");
     throw error;

@@ -38,7 +38,6 @@ import { StagedDirectory } from "./staging.ts";
 const MEMORY_MAP_SIZE = 10n * 1024n ** 3n;
 /** Of everything that a restored log begins with. */
 const FIRST_TERM = 1;
-const EXIT_INTERRUPTED_BY_SIGNAL = 130;
 
 const FLAGS: readonly Flag[] = [
   { name: "data-dir", kind: "string", defaultValue: "", usage: "directory to restore to (default: <name>.etcd)" },
@@ -131,9 +130,9 @@ async function run({ flags, arguments: paths, console }: Invocation): Promise<nu
     console.log.info("restored snapshot", fields);
     return ExitCode.SUCCESS;
   } catch (error) {
-    if (!interruption.hasHappened) throw asRestoreError(error);
+    if (interruption.exitCode === undefined) throw asRestoreError(error);
     console.error("Error: interrupted; nothing was restored\n");
-    return EXIT_INTERRUPTED_BY_SIGNAL;
+    return interruption.exitCode;
   } finally {
     interruption.release();
   }
@@ -166,17 +165,17 @@ async function makePlan(flags: FlagValues, paths: readonly string[]): Promise<Pl
 
 /** The wish to end, looked at between two steps. */
 class Interruption {
-  hasHappened = false;
+  exitCode: number | undefined;
   readonly release: () => void;
 
   constructor(console: Console) {
-    this.release = console.onInterrupt(() => {
-      this.hasHappened = true;
+    this.release = console.onInterrupt((exitCode) => {
+      this.exitCode = exitCode;
     });
   }
 
   check(): void {
-    if (this.hasHappened) throw new CommandError(EXIT_INTERRUPTED_BY_SIGNAL, "interrupted");
+    if (this.exitCode !== undefined) throw new CommandError(this.exitCode, "interrupted");
   }
 }
 

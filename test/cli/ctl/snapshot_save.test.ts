@@ -151,6 +151,13 @@ test("--command-timeout ends it, and by default nothing does", async () => {
   expect(readdirSync(directory)).toEqual([]);
 });
 
+test("an interruption leaves nothing", async () => {
+  member.isStuck = true;
+  const { code, error } = await save([], { interruptAfterMs: 200 });
+  expect([code, error]).toEqual([130, "Error: interrupted; nothing was saved\n"]);
+  expect(readdirSync(directory)).toEqual([]);
+});
+
 test("a member that cannot be reached is an error that says what to look at", async () => {
   member.stop();
   const { code, error } = await runTool(

@@ -142,6 +142,12 @@ test("what fails half-way leaves nothing, also of the directories on the way", a
   expect(readdirSync(directory).sort()).toEqual(["file", "snapshot.db"]);
 });
 
+test("an interruption leaves nothing", async () => {
+  const run = await runTool(["snapshot", "restore", snapshot, "--data-dir", target], { interruptAfterMs: 0 });
+  expect([run.code, run.error]).toEqual([130, "Error: interrupted; nothing was restored\n"]);
+  expect(readdirSync(directory)).toEqual(["snapshot.db"]);
+});
+
 test("defrag keeps the contents and needs no more room", async () => {
   await restore();
   const path = join(target, "member/snap/db");
