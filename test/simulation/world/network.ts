@@ -100,7 +100,8 @@ export class Network {
       return;
     }
     this.#deliver(from, message, this.delayMs(link));
-    if (!this.random.chance(link.duplicationRate)) return;
+    // A proposal that came twice would be carried out twice, as in etcd: its transport may never double that one.
+    if (message.type === MessageType.PROPOSAL || !this.random.chance(link.duplicationRate)) return;
     coverage.count("messages doubled");
     this.#deliver(from, message, this.delayMs(link) * 3);
   }

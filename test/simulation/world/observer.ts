@@ -63,11 +63,16 @@ export class MemberObserver {
   }
 
   onReady(member: Member): void {
-    const world = this.#world;
     this.#member = member;
+    if (this.#raft !== undefined) this.#onStarted(member, this.#raft);
+  }
+
+  /** Ready, and known to the checkers as a new process. */
+  #onStarted(member: Member, raft: Raft): void {
+    const world = this.#world;
     const { store } = member.keyspace;
     this.reportApplied();
-    const voters = this.#raft?.confState.voters ?? [];
+    const { voters } = raft.confState;
     world.observations.starts.push({
       moment: world.nextMoment(),
       member: member.id,
@@ -78,9 +83,9 @@ export class MemberObserver {
 
   onPublish(): void {
     const member = this.#member;
-    if (member === undefined) return;
+    if (member === undefined || this.#raft === undefined) return;
     this.reportApplied();
-    if (this.#raft === undefined || this.#raft.appliedIndex % HASH_INTERVAL !== 0) return;
+    if (this.#raft.appliedIndex % HASH_INTERVAL !== 0) return;
     const { applied, hash } = this.hash(member);
     const world = this.#world;
     world.observations.hashes.push({ moment: world.nextMoment(), member: member.id, applied, kind: "state", hash });
@@ -154,6 +159,7 @@ export class MemberObserver {
     this.#role = role;
     this.#commit = commit;
     this.#offset = log.offset;
+    if (isStart && this.#member !== undefined) this.#onStarted(this.#member, raft);
   }
 
   /** The first index whose entry is not the one in the last record; aligns what is remembered with the log's beginning. */

@@ -210,6 +210,7 @@ export class World {
     const isWorkDone = (): boolean => {
       operator.followMembership(this.newestMembers());
       this.#retire();
+      for (const machine of this.machines) machine.start();
       return this.observations.operations.length >= OPERATIONS_MIN && !operator.isBusy && this.#isConverged();
     };
     if (!scheduler.runUntilDone(isWorkDone, deadlineMs, LOOK_MS)) return this.#notConverged();
