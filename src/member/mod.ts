@@ -8,12 +8,15 @@
  * 1. One turn of the loop at a time touches the core; nothing is handled on arrival.
  * 2. A proposal is settled only after its entry is durable (on a quorum), applied, and published to every watcher.
  * 3. One append is in flight; whatever arrives meanwhile goes into the next one. A failed append ends the process.
- * 4. No turn lasts longer than a few milliseconds: entries, jobs and catch-up stop at their share of TURN_MS_MAX.
+ * 4. The database is never behind a snapshot that the log has a record of, and no segment is purged that a restart from
+ *    the database needs.
+ * 5. No turn lasts longer than a few milliseconds: entries, jobs and catch-up stop at their share of TURN_MS_MAX.
  *
  * Absent: peers.
  *
  * Read: options, request_ids, proposals, jobs, loop, duties, space_alarm, space_monitor (prefix_survey),
- * auto_compaction, versions, leader_transfer, bootstrap_defragment, bootstrap, member.
+ * auto_compaction, versions, leader_transfer, checkpoints (buckets with lease_rows, v2_store, checkpoint_policy,
+ * checkpointer, state_hash), starts (restore, database_start, bootstrap_defragment, bootstrap), member.
  */
 export type { ExistingCluster, InitialMember, MemberOptions } from "./options.ts";
 export type { CompactionRetention } from "./auto_compaction.ts";
