@@ -116,7 +116,8 @@ async function compareReports(context: Context, file: string): Promise<void> {
   }
   const status = await executeOrThrow(programPath("etcdutl"), ["snapshot", "status", "-w", "json", file]);
   const { revision } = JSON.parse(status.stdout) as { revision: number };
-  for (const  of of[1, revision - 100, revision - 1, revision, revision + 1, -1]) await report("hashkv", `--rev=${of}`);
+  const revisions = [1, revision - 100, revision - 1, revision, revision + 1, -1];
+  for (const at of revisions) await report("hashkv", `--rev=${at}`);
 }
 
 // --- what they refuse ---
