@@ -3,31 +3,47 @@ import type { Clock, Timer } from "../io/clock.ts";
 import { LeaseRevokeRequestSchema } from "../gen/etcdserverpb/lease_pb.ts";
 import type { Keyspace } from "../keyspace/mod.ts";
 import { RaftOperation } from "../wire/mod.ts";
-import type { MemberError, Settle } from "./proposals.ts";
+import type { MemberError } from "./proposals.ts";
 
 export interface DutiesParts {
   readonly clock: Clock;
   readonly keyspace: Keyspace;
+  /** This member leads, and its state holds all that was committed before. */
   readonly isLeader: () => boolean;
-  readonly propose: (operation: number, body: Uint8Array, settle: Settle) => void;
+  /** Time has passed here as it should: who led a moment ago still does, or the others have not waited long enough yet. */
+  readonly isOnTime: () => boolean;
+  /** The state holds everything that is known to be committed. */
+  readonly isCaughtUp: () => boolean;
+  /** Proposes in this member's own log, and only if it leads then: nobody else may decide by its clock. */
+  readonly proposeAsLeader: (operation: number, body: Uint8Array) => void;
+  /** Calls back once this member's state is as new as every write acknowledged before. */
+  readonly linearizableRead: (callback: (error: MemberError | undefined) => void) => void;
+  /** Asks the leader; undefined: there is none, or no answer. */
+  readonly askLeader: (id: bigint) => Promise<number | undefined>;
+  readonly timeoutMs: number;
 }
-
-/** etcd looks for expired leases this often, and revokes at most LEASE_EXPIRED_MAX each time. */
-const LEASE_INTERVAL_MS = 500;
 
 /** The lease's TTL in seconds, 0 where there is no such lease; or why that is not known. */
 export type RenewalSettle = (ttl: number, error: MemberError | undefined) => void;
 
-interface WaitingRenewal {
+/** etcd looks for expired leases this often, and revokes at most LEASE_EXPIRED_MAX each time. */
+const LEASE_INTERVAL_MS = 500;
+/** A leader that gave no answer is asked again after this (etcd's figure). */
+const ASK_RETRY_MS = 50;
+
+interface Renewal {
   readonly id: bigint;
   readonly settle: RenewalSettle;
+  readonly sinceMs: number;
 }
 
-/** What the leader does unasked: it has expired leases revoked, and answers renewals that came too late. */
+/** What is done for leases: the leader has expired ones revoked and renews others, everyone else asks it to. */
 export class Duties {
   readonly #parts: DutiesParts;
   #timer: Timer | undefined;
-  #waiting: WaitingRenewal[] = [];
+  /** Renewals of leases that are about to be revoked, or perhaps to be granted: looked at again with every revocation. */
+  #waiting: Renewal[] = [];
+  #isStopped = false;
 
   constructor(parts: DutiesParts) {
     this.#parts = parts;
@@ -38,37 +54,67 @@ export class Duties {
   }
 
   stop(): void {
+    this.#isStopped = true;
     this.#timer?.cancel();
-    this.#timer = undefined;
+    const waiting = this.#waiting;
     this.#waiting = [];
+    for (const { settle } of waiting) settle(0, "stopped");
   }
 
   /** See Member.renewLease. */
   renewLease(id: bigint, settle: RenewalSettle): void {
-    const { clock, keyspace } = this.#parts;
-    const result = keyspace.lessor.renew(id, clock.monotonicMs());
-    if (result.kind === "renewed") settle(result.ttl, undefined);
-    else if (result.kind === "not_found") settle(0, undefined);
-    else if (result.kind === "not_primary") settle(0, "no_leader");
-    else this.#waiting.push({ id, settle });
+    const { clock, keyspace, isOnTime, linearizableRead } = this.#parts;
+    const renewal = { id, settle, sinceMs: clock.monotonicMs() };
+    if (!keyspace.lessor.isPrimary || isOnTime()) return this.#renew(renewal);
+    // This process stood still, and others may have renewed or revoked since.
+    linearizableRead((error) => error === undefined ? this.#renew(renewal) : settle(0, error));
   }
 
-  #revokeExpired(): void {
-    const { clock, keyspace, isLeader, propose } = this.#parts;
-    if (isLeader()) {
-      for (const ID of keyspace.lessor.expired(clock.monotonicMs())) {
-        const body = toBinary(LeaseRevokeRequestSchema, create(LeaseRevokeRequestSchema, { ID }));
-        // One that fails is reported by the lessor again.
-        propose(RaftOperation.LEASE_REVOKE, body, () => this.#retryRenewals());
-      }
-    }
-    this.#retryRenewals();
+  /** The same for another member, which took this one for the leader; undefined: it is not. */
+  renewLeaseFor(id: bigint): Promise<number | undefined> {
+    if (!this.#parts.isLeader()) return Promise.resolve(undefined);
+    return new Promise((resolve) =>
+      this.renewLease(id, (ttl, error) => resolve(error === undefined ? ttl : undefined))
+    );
   }
 
-  #retryRenewals(): void {
+  /** Revocations have been applied. */
+  retryRenewals(): void {
     if (this.#waiting.length === 0) return;
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const { id, settle } of waiting) this.renewLease(id, settle);
+    for (const renewal of waiting) this.#renew(renewal);
+  }
+
+  #renew(renewal: Renewal): void {
+    const { clock, keyspace, isCaughtUp } = this.#parts;
+    if (this.#isStopped) return renewal.settle(0, "stopped");
+    const result = keyspace.lessor.renew(renewal.id, clock.monotonicMs());
+    if (result.kind === "renewed") renewal.settle(result.ttl, undefined);
+    else if (result.kind === "not_primary") this.#ask(renewal);
+    // The member that was asked may know of a lease that is not applied here yet.
+    else if (result.kind === "not_found" && isCaughtUp()) renewal.settle(0, undefined);
+    else this.#waiting.push(renewal);
+  }
+
+  #ask(renewal: Renewal): void {
+    const { clock, askLeader, timeoutMs } = this.#parts;
+    askLeader(renewal.id).then((ttl) => {
+      if (ttl !== undefined) renewal.settle(ttl, undefined);
+      else if (clock.monotonicMs() - renewal.sinceMs >= timeoutMs) renewal.settle(0, "timeout");
+      else clock.after(ASK_RETRY_MS, () => this.#renew(renewal));
+    });
+  }
+
+  #revokeExpired(): void {
+    const { clock, keyspace, isLeader, proposeAsLeader } = this.#parts;
+    if (isLeader()) {
+      for (const ID of keyspace.lessor.expired(clock.monotonicMs())) {
+        // One that gets lost is reported by the lessor again.
+        const body = toBinary(LeaseRevokeRequestSchema, create(LeaseRevokeRequestSchema, { ID }));
+        proposeAsLeader(RaftOperation.LEASE_REVOKE, body);
+      }
+    }
+    this.retryRenewals();
   }
 }

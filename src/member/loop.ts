@@ -130,6 +130,9 @@ export class Loop {
   #committedNext = 0;
   #running: Running | undefined;
 
+  /** Proposals that only a leader may make: dropped by any other. */
+  #leaderProposals: Uint8Array[] = [];
+
   /** Readers of state that has no revisions, waiting for the entry that is half applied. */
   #whenApplied: (() => void)[] = [];
 
@@ -224,6 +227,12 @@ export class Loop {
     });
   }
 
+  /** Proposes at the next turn if this member leads then; else it was not meant to be. */
+  proposeAsLeader(data: Uint8Array): void {
+    this.#leaderProposals.push(data);
+    this.wake();
+  }
+
   /** One unit of raft's time. */
   tick(): void {
     this.#parts.raft.tick();
@@ -297,6 +306,11 @@ export class Loop {
   /** What clients ask for waits for a leader that takes it. */
   #propose(): void {
     const { raft, proposals, changes } = this.#parts;
+    if (this.#leaderProposals.length > 0) {
+      const leaderProposals = this.#leaderProposals;
+      this.#leaderProposals = [];
+      if (this.isLeading) { for (const data of leaderProposals) raft.propose(data); }
+    }
     if (raft.leader === NO_MEMBER || raft.transferee !== NO_MEMBER) return proposals.hold();
     proposals.drain((data) => raft.propose(data));
     changes.drain((data) => raft.propose(data, EntryType.CONF_CHANGE));

@@ -10,7 +10,7 @@ import { Keyspace } from "../keyspace/mod.ts";
 import { idText, Membership } from "../membership/mod.ts";
 import type { CompactionJob } from "../mvcc/mod.ts";
 import { type ConfChange, type Entry, NO_MEMBER, ProgressState, type SoftState } from "../raft/mod.ts";
-import { HeaderIdentity, RaftOperation } from "../wire/mod.ts";
+import { encodeRaftRequest, HeaderIdentity, RaftOperation } from "../wire/mod.ts";
 import { type AutoCompaction, autoCompaction } from "./auto_compaction.ts";
 import { bootstrap, type Bootstrapped } from "./bootstrap.ts";
 import { storageVersionOf } from "./buckets.ts";
@@ -18,7 +18,7 @@ import { PacedCompaction } from "./compaction.ts";
 import { defragmentAtStart } from "./bootstrap_defragment.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { MemberDatabase, PositionedSnapshot } from "./database_snapshot.ts";
-import { Duties, type DutiesParts, type RenewalSettle } from "./duties.ts";
+import { Duties, type RenewalSettle } from "./duties.ts";
 import type { Job } from "./jobs.ts";
 import { LeaderTransfer, type TransferSettle } from "./leader_transfer.ts";
 import { Loop } from "./loop.ts";
@@ -31,7 +31,7 @@ import { type MemberError, Proposals, type Settle } from "./proposals.ts";
 import { RequestIds } from "./request_ids.ts";
 import { logQuota } from "./quota_log.ts";
 import { Statistics } from "./statistics.ts";
-import { SpaceAlarm } from "./space_alarm.ts";
+import { SpaceAlarm, type SpaceAlarmParts } from "./space_alarm.ts";
 import { SpaceMonitor } from "./space_monitor.ts";
 import { hashState } from "./state_hash.ts";
 import { SnapshotInstall } from "./snapshot_install.ts";
@@ -104,6 +104,8 @@ export class Member implements MemberDatabase {
   /** Monotonic milliseconds at which the present leader was heard of; -Infinity: none yet. */
   #leaderSinceMs = -Infinity;
   #removal: Timer | undefined;
+  /** Monotonic milliseconds of the last tick. */
+  #lastTickMs = -Infinity;
   readonly #ready = Promise.withResolvers<void>();
 
   private constructor(
@@ -116,7 +118,7 @@ export class Member implements MemberDatabase {
     const { clock, log } = options;
     const { raft } = bootstrapped;
     const isLeader = (): boolean => this.#loop.isLeading;
-    const propose: DutiesParts["propose"] = (operation, body, settle) => this.propose(operation, body, settle);
+    const propose: SpaceAlarmParts["propose"] = (operation, body, settle) => this.propose(operation, body, settle);
     this.id = bootstrapped.memberId;
     this.clusterId = bootstrapped.clusterId;
     this.headerIdentity = new HeaderIdentity(this.clusterId, this.id);
@@ -152,6 +154,7 @@ export class Member implements MemberDatabase {
       snapshots: bootstrapped.directory.snapshots,
       openSnapshot: () => this.openSnapshot(),
       onRemoved: () => this.#onRemoved(),
+      renewLease: (id) => this.#duties.renewLeaseFor(id),
       wake: () => this.#loop.wake(),
     });
     this.#loop = new Loop({
@@ -180,6 +183,9 @@ export class Member implements MemberDatabase {
         if (outcome.error === undefined) {
           if (operation === RaftOperation.LEASE_GRANT) this.statistics.leasesGrantedCount++;
           else if (operation === RaftOperation.LEASE_REVOKE) this.statistics.leasesRevokedCount++;
+        }
+        if (operation === RaftOperation.LEASE_REVOKE || operation === RaftOperation.LEASE_GRANT) {
+          this.#duties.retryRenewals();
         }
         if (durationMs > options.warningApplyMs && options.warningApplyMs > 0) {
           this.#warnOfSlowApply(operation, body, outcome, durationMs);
@@ -255,7 +261,17 @@ export class Member implements MemberDatabase {
       tickMs: options.tickMs,
       timeoutMs: this.requestTimeoutMs,
     });
-    this.#duties = new Duties({ clock, keyspace, isLeader, propose });
+    this.#duties = new Duties({
+      clock,
+      keyspace,
+      isLeader,
+      isOnTime: () => clock.monotonicMs() - this.#lastTickMs <= ON_TIME_TICKS * options.tickMs,
+      isCaughtUp: () => this.isReadable || this.#loop.appliedIndex >= raft.commitIndex,
+      proposeAsLeader: (operation, body) => this.#proposeAsLeader(operation, body),
+      linearizableRead: (callback) => this.linearizableRead(callback),
+      askLeader: (id) => this.#peers.renewLease(raft.leader, id),
+      timeoutMs: this.requestTimeoutMs,
+    });
   }
 
   /**
@@ -533,6 +549,7 @@ export class Member implements MemberDatabase {
     const { clock } = this.#options;
     this.#loop.tick();
     const now = clock.monotonicMs();
+    this.#lastTickMs = now;
     this.keyspace.watchHub.tick(now);
     const timeoutMs = this.requestTimeoutMs;
     this.#proposals.expire(now, timeoutMs, this.#timeoutError);
@@ -659,6 +676,10 @@ export class Member implements MemberDatabase {
     });
   }
 
+  #proposeAsLeader(operation: number, body: Uint8Array): void {
+    this.#loop.proposeAsLeader(encodeRaftRequest(operation, body, this.#ids.next()));
+  }
+
   #proposeOwn(operation: number, body: Uint8Array): Promise<MemberError | undefined> {
     return new Promise((resolve) => this.propose(operation, body, (_outcome, error) => resolve(error)));
   }
@@ -745,6 +766,9 @@ export class Member implements MemberDatabase {
     this.#leaderTransfer.stop();
   }
 }
+
+/** A member is on time if its last tick is no longer ago than so many ticks (etcd's figure). */
+const ON_TIME_TICKS = 3;
 
 /** etcd looks every 50 ms, for 5 s, whether it can reach others. */
 const ADVANCE_LOOK_MS = 50;

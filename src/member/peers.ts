@@ -2,7 +2,7 @@ import type { Clock } from "../io/clock.ts";
 import type { Logger } from "../io/log.ts";
 import type { Member as ClusterMember, Membership } from "../membership/mod.ts";
 import type { Transport, TransportHandler } from "../peer/mod.ts";
-import { APPLY_THREAD, type Message, MessageType } from "../raft/mod.ts";
+import { APPLY_THREAD, type Message, MessageType, NO_MEMBER } from "../raft/mod.ts";
 import type { SnapshotDirectory } from "../storage/snapshot_directory.ts";
 import type { PositionedSnapshot } from "./database_snapshot.ts";
 import type { Inbox } from "./inbox.ts";
@@ -21,6 +21,8 @@ export interface PeersParts {
   readonly openSnapshot: () => Promise<PositionedSnapshot>;
   /** Somebody told this member that it was removed. */
   readonly onRemoved: () => void;
+  /** See TransportHandler. */
+  readonly renewLease: (id: bigint) => Promise<number | undefined>;
   /** Asks for a turn. */
   readonly wake: () => void;
 }
@@ -127,6 +129,13 @@ export class Peers implements TransportHandler {
     return longest;
   }
 
+  /** Asks a member to renew a lease; undefined: it has no answer, or there is no way to it. */
+  renewLease(to: bigint, id: bigint): Promise<number | undefined> {
+    const { transport, memberId } = this.#parts;
+    if (transport === undefined || to === NO_MEMBER || to === memberId) return Promise.resolve(undefined);
+    return transport.renewLease(to, id);
+  }
+
   // --- what the transport tells
 
   receive(message: Message): void {
@@ -143,6 +152,10 @@ export class Peers implements TransportHandler {
     if (!this.#isRunning) return;
     this.#parts.inbox.addUnreachable(id);
     this.#parts.wake();
+  }
+
+  onRenewLease(id: bigint): Promise<number | undefined> {
+    return this.#isRunning ? this.#parts.renewLease(id) : Promise.resolve(undefined);
   }
 
   isRemoved(id: bigint): boolean {

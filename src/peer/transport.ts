@@ -32,6 +32,12 @@ export interface Transport {
    */
   sendSnapshot(message: Message, view: SnapshotView): Promise<boolean>;
 
+  /**
+   * Asks a peer, as the leader, to renew a lease. Its TTL in seconds, 0 where there is no such lease; undefined where there
+   * is no answer. Never rejects, and ends when an answer would come too late for whoever asked.
+   */
+  renewLease(to: bigint, leaseId: bigint): Promise<number | undefined>;
+
   /** Monotonic milliseconds since when the peer can be reached without a break; undefined: it cannot at present. */
   activeSinceMs(id: bigint): number | undefined;
   /** The version that the peer's program said it is, for example "3.7.1"; undefined: not known. */
@@ -47,6 +53,8 @@ export interface TransportHandler {
    * with the reason if the pieces end early (their iterator threw), do not fit the disk, or the snapshot is not wanted.
    */
   receiveSnapshot(message: Message, pieces: AsyncIterable<Uint8Array>): Promise<void>;
+  /** A peer takes this member for the leader; as `Transport.renewLease`. Never rejects. */
+  onRenewLease(leaseId: bigint): Promise<number | undefined>;
   /** Something sent to this peer was lost, for sure or maybe. */
   reportUnreachable(id: bigint): void;
   /** The cluster has removed this member for ever: the peer is to be told so. */

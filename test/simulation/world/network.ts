@@ -33,6 +33,8 @@ export interface Endpoint {
   readonly time: ProcessTime;
 }
 
+/** A question without an answer is given up after this long. */
+const ASK_TIMEOUT_MS = 1000;
 /** A connection that was broken is noticed after this long. */
 const BREAK_NOTICED_MS = 20;
 
@@ -118,6 +120,27 @@ export class Network {
     return transfer.run().finally(() => this.#transfers.delete(transfer));
   }
 
+  /** A question and its answer, or undefined where one of them does not get through. */
+  ask<T>(
+    from: Endpoint,
+    to: bigint,
+    question: (handler: TransportHandler) => Promise<T | undefined>,
+  ): Promise<T | undefined> {
+    const { promise, resolve } = Promise.withResolvers<T | undefined>();
+    from.time.run(ASK_TIMEOUT_MS, () => resolve(undefined));
+    this.scheduler.after(this.delayMs(this.link(from.id, to)), () => {
+      const target = this.#endpoints.get(to);
+      if (target === undefined || !this.isReachable(from.id, to)) return;
+      target.time.run(0, () => {
+        question(target.handler).then((answer) => {
+          if (!this.isReachable(from.id, to)) return;
+          from.time.run(this.delayMs(this.link(to, from.id)), () => resolve(answer));
+        });
+      });
+    });
+    return promise;
+  }
+
   /** Breaks what no longer gets through. To be called when links were cut. */
   breakTransfers(): void {
     for (const transfer of this.#transfers) {
@@ -201,6 +224,12 @@ export class SimulatedTransport implements Transport {
     const endpoint = this.#endpoint;
     if (endpoint === undefined || !this.#peers.has(message.to)) return Promise.resolve(false);
     return this.#network.transfer(endpoint, message, view);
+  }
+
+  renewLease(to: bigint, leaseId: bigint): Promise<number | undefined> {
+    const endpoint = this.#endpoint;
+    if (endpoint === undefined || !this.#peers.has(to)) return Promise.resolve(undefined);
+    return this.#network.ask(endpoint, to, (handler) => handler.onRenewLease(leaseId));
   }
 
   activeSinceMs(id: bigint): number | undefined {
