@@ -18,7 +18,7 @@ function flipped(bytes: Uint8Array, position: number): Uint8Array {
 
 const FORMATS = ["simple", "json", "table", "fields", "protobuf", "xml"];
 
-/** Command lines; "FILE" names are in the current directory, which is new for each. */
+/** Command lines, run in a directory that holds these files. */
 export const COMMANDS: readonly (readonly string[])[] = [
   ...FORMATS.map((format) => ["snapshot", "status", "good.db", "-w", format]),
   ...FORMATS.map((format) => ["hashkv", "good.db", `--write-out=${format}`]),
