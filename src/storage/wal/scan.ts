@@ -7,7 +7,6 @@
 import { WAL_READ_BLOCK_SIZE } from "../../base/limits.ts";
 import { WireError } from "../../base/varint.ts";
 import type { Disk, File } from "../../io/disk.ts";
-import type { HardState } from "../../raft/mod.ts";
 import { FRAME_SIZE, paddingSize, RecordError, RecordReader, RecordType, type WalSnapshot } from "./record.ts";
 import { parseSegmentName } from "./segment.ts";
 
@@ -17,14 +16,13 @@ const HEADER_SIZE_MAX = FRAME_SIZE + 2 + 6 + 6;
 /** Undefined where no record says so: the log is read from its beginning. Rejects with DiskError. */
 export async function findSnapshot(disk: Disk, directory: string): Promise<WalSnapshot | undefined> {
   const names = (await disk.list(directory)).filter((name) => parseSegmentName(name) !== undefined);
-  let hardState: HardState | undefined;
+  let commit = 0;
   for (const name of names.reverse()) {
     const file = await disk.open(`${directory}/${name}`);
     try {
       const scan = await new SegmentScan(file).run();
-      // The last one counts; a segment begins with that of the one before.
-      hardState ??= scan.hardState;
-      const commit = hardState?.commit ?? 0;
+      // A segment begins with what was committed in the one before.
+      commit = Math.max(commit, scan.commit);
       const found = scan.snapshots.findLast((snapshot) => snapshot.index > 0 && snapshot.index <= commit);
       if (found !== undefined) return found;
     } finally {
@@ -34,9 +32,10 @@ export async function findSnapshot(disk: Disk, directory: string): Promise<WalSn
   return undefined;
 }
 
-/** One segment's hard state and snapshots, as far as its records can be followed. */
+/** One segment's commit index and snapshots, as far as its records can be followed. */
 class SegmentScan {
-  hardState: HardState | undefined;
+  /** The largest: a commit index never goes back, but a torn one may look as if it had. */
+  commit = 0;
   readonly snapshots: WalSnapshot[] = [];
   readonly #file: File;
   readonly #records = new RecordReader();
@@ -97,7 +96,7 @@ class SegmentScan {
     at++;
     if (at > end) return false;
     try {
-      if (type === RecordType.STATE) this.hardState = this.#records.state(block, at, end);
+      if (type === RecordType.STATE) this.commit = Math.max(this.commit, this.#records.state(block, at, end).commit);
       else this.snapshots.push(this.#records.snapshot(block, at, end));
       return true;
     } catch (error) {

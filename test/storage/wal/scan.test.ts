@@ -38,6 +38,20 @@ test("reading starts at the newest snapshot that is committed", async () => {
   await wal.close();
 });
 
+test("a commit index that was torn does not hide what was committed before", async () => {
+  const { disk, wal } = await newLog();
+  await wal.append(state(0), entries(1, 300, 1), true);
+  await wal.append(state(250), [], true);
+  await wal.saveSnapshot(at(200));
+  await wal.append(state(300), [], true);
+  await wal.close();
+  const name = (await disk.list("wal")).findLast((found) => found.endsWith(".wal"))!;
+  const bytes = disk.contents().get(`wal/${name}`)!;
+  const last = bytes.findLastIndex((byte) => byte !== 0);
+  bytes[last] = 0;
+  expect(await findSnapshot(disk, "wal")).toEqual(at(200));
+});
+
 test("a record is found behind entries larger than what is read at a time, and in earlier segments", async () => {
   const { disk, wal } = await newLog();
   await wal.append(state(0), entries(1, 1, 5 << 20), true);
