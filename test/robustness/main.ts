@@ -11,6 +11,7 @@
 import { parseArgs } from "node:util";
 import { bigDelete } from "./cases/big_delete.ts";
 import { bigRanges } from "./cases/big_ranges.ts";
+import { checkpointKill } from "./cases/checkpoint_kill.ts";
 import { connections } from "./cases/connections.ts";
 import { diskFull } from "./cases/disk_full.ts";
 import { drain } from "./cases/drain.ts";
@@ -26,6 +27,7 @@ import { sourceCommand } from "./server.ts";
 const CASES: Case[] = [
   startup,
   kill,
+  checkpointKill,
   diskFull,
   toolsDiskFull,
   outOfSpace,
@@ -53,7 +55,7 @@ process.exitCode = await main();
 
 async function main(): Promise<number> {
   if (flags.list) {
-    for (const test of CASES) console.log(`${test.name.padEnd(12)}${test.about}`);
+    for (const test of CASES) console.log(`${test.name.padEnd(16)}${test.about}`);
     return 0;
   }
   const only = flags.only?.split(",");
@@ -86,7 +88,7 @@ async function runCase(test: Case, settings: Settings): Promise<boolean> {
   const beganMs = performance.now();
   const report = (verdict: string, detail: string) => {
     const seconds = ((performance.now() - beganMs) / 1000).toFixed(1).padStart(6);
-    console.log(`${verdict.padEnd(4)} ${test.name.padEnd(11)} ${seconds} s  ${detail}`.trimEnd());
+    console.log(`${verdict.padEnd(4)} ${test.name.padEnd(15)} ${seconds} s  ${detail}`.trimEnd());
   };
   let isPassed = false;
   try {

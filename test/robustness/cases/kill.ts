@@ -18,6 +18,7 @@ const START_MS_MAX = 400;
 const START_KILL_ONE_IN = 6;
 const LEASE_TTL = 3600n;
 const OUT_OF_RANGE = 11;
+const COMPACTION_DISTANCE = 2000n;
 
 export const kill: Case = {
   name: "kill",
@@ -26,12 +27,12 @@ export const kill: Case = {
     const server = context.server();
     const rounds = context.settings.rounds ?? (context.settings.isLong ? ROUNDS_LONG : ROUNDS);
     const ledger = new Ledger();
-    const writers = makeWriters(context.random);
+    const writers = makeWriters(context.random, new Historian(COMPACTION_DISTANCE));
     let startKills = 0;
     await server.start();
     for (let round = 1; round <= rounds; round++) {
       try {
-        await killUnderLoad(context, server, writers, ledger);
+        await killUnderLoad(context, server, writers, ledger, LOAD_MS_MAX);
         while (context.random.below(START_KILL_ONE_IN) === 0) {
           startKills++;
           server.spawn();
@@ -52,7 +53,7 @@ export const kill: Case = {
 };
 
 /** What is known beyond single keys. */
-class Ledger {
+export class Ledger {
   /** The highest that any answer carried. */
   revision = 0n;
   compacted = 0n;
@@ -74,7 +75,7 @@ class Ledger {
 }
 
 /** What was asked for and not answered, and what it would leave behind. */
-interface Writer {
+export interface Writer {
   readonly name: string;
   /** Sends one request and notes what was acknowledged. Throws when the connection is lost. */
   step(client: Client, ledger: Ledger): Promise<void>;
@@ -82,22 +83,23 @@ interface Writer {
   verify(client: Client, ledger: Ledger): Promise<void>;
 }
 
-function makeWriters(random: Random): Writer[] {
+export function makeWriters(random: Random, historian: Historian): Writer[] {
   const writers: Writer[] = [];
   for (let i = 0; i < 4; i++) writers.push(new SequenceWriter(`sequence-${i}`, random, 8, 200));
   writers.push(new SequenceWriter("large", random, 2, 120_000));
   for (let i = 0; i < 2; i++) writers.push(new TxnWriter(`txn-${i}`));
   for (let i = 0; i < 2; i++) writers.push(new LeaseWriter(`lease-${i}`, BigInt(i + 1) * 1_000_000n, random));
   writers.push(new DeleteWriter("delete"));
-  writers.push(new Historian());
+  writers.push(historian);
   return writers;
 }
 
-async function killUnderLoad(
+export async function killUnderLoad(
   context: Context,
   server: Server,
   writers: readonly Writer[],
   ledger: Ledger,
+  loadMsMax: number,
 ): Promise<void> {
   const end = server.end;
   const failures: Error[] = [];
@@ -112,14 +114,14 @@ async function killUnderLoad(
       client.close();
     }
   });
-  await delay(20 + context.random.below(LOAD_MS_MAX));
+  await delay(20 + context.random.below(loadMsMax));
   server.signal("SIGKILL");
   await end;
   await Promise.all(work);
   if (failures.length > 0) throw failures[0];
 }
 
-async function verify(server: Server, writers: readonly Writer[], ledger: Ledger): Promise<void> {
+export async function verify(server: Server, writers: readonly Writer[], ledger: Ledger): Promise<void> {
   const client = await Client.open(server.port);
   try {
     const before = ledger.revision;
@@ -385,17 +387,25 @@ class DeleteWriter implements Writer {
 }
 
 /** Takes hashes of old revisions and gives up old history now and then. */
-class Historian implements Writer {
+export class Historian implements Writer {
   readonly name = "history";
+  readonly #distance: bigint;
+  #compactions = 0;
+
+  /** Keeps between once and twice so many revisions. */
+  constructor(distance: bigint) {
+    this.#distance = distance;
+  }
 
   async step(client: Client, ledger: Ledger): Promise<void> {
     const { revision } = ledger;
     const { hash, compactRevision, hashRevision } = await client.call(Maintenance.method.hashKV, { revision });
     if (revision > 0n) ledger.hash = { revision: hashRevision, hash, compactRevision };
-    const target = revision - 2000n;
-    if (target > ledger.compacted + 2000n) {
+    const target = revision - this.#distance;
+    if (target > ledger.compacted + this.#distance) {
       ledger.compactionUnderWay = target;
-      await client.call(KV.method.compact, { revision: target, physical: true });
+      // Every other one is answered before what it removes is gone.
+      await client.call(KV.method.compact, { revision: target, physical: this.#compactions++ % 2 === 0 });
       ledger.compacted = target;
       ledger.compactionUnderWay = 0n;
     }
