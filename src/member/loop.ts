@@ -260,7 +260,7 @@ export class Loop {
     try {
       this.#takeInbox();
       this.#propose();
-      if (!reads.isEmpty && raft.leader !== NO_MEMBER) reads.ask(this.#turnStartMs);
+      if (!reads.isEmpty && raft.leader !== NO_MEMBER) reads.ask(this.#turnStartMs, raft.leader);
       this.#takeReady();
       // The disk works on the next append while the entries of the last one are applied.
       this.#startAppend();
@@ -433,6 +433,8 @@ export class Loop {
     const hardState = { ...raft.hardState, commit: Math.max(this.#loggedCommit, this.#appliedIndex) };
     this.#loggedCommit = hardState.commit;
     const save = async (): Promise<void> => {
+      // A member that has just joined, and heard of nothing yet, has no hard state and nothing to release.
+      if (record.snapshot.index === 0) return;
       await wal.append(hardState, [], false);
       await wal.saveSnapshot(record.snapshot);
       await wal.releaseTo(record.snapshot.index);

@@ -1,7 +1,7 @@
 /** A client: one operation after the other, mostly at the same member, until it is told to stop. */
 
 import { Code, RpcError } from "../../../src/io/rpc.ts";
-import type { Operation } from "../observations.ts";
+import type { Operation, Request } from "../observations.ts";
 import { operationText, requestText } from "../checkers/text.ts";
 import { type CallError, startCall } from "./connection.ts";
 import type { Process } from "./machine.ts";
@@ -46,10 +46,9 @@ export class Client {
   #next(): void {
     if (this.#isStopped) return;
     const world = this.#world;
-    const process = this.#process?.isReady ? this.#process : world.readyProcess(this.#random);
-    this.#process = process;
-    if (process === undefined) return this.#pause();
     const request = world.workload.next();
+    const process = this.#chooseProcess(request);
+    if (process === undefined) return this.#pause();
     const operation: Operation = {
       client: this.#number,
       request,
@@ -79,6 +78,16 @@ export class Client {
       world.story.tell(() => operationText(operation));
       this.#pause();
     });
+  }
+
+  /** Leases are renewed by leaders, also by those that are no longer and do not know. */
+  #chooseProcess({ kind }: Request): Process | undefined {
+    const world = this.#world;
+    if (kind === "leaseKeepAlive" && this.#random.chance(0.5)) {
+      return world.leadingProcess(this.#random) ?? world.readyProcess(this.#random);
+    }
+    if (!this.#process?.isReady) this.#process = world.readyProcess(this.#random);
+    return this.#process;
   }
 
   #onError(operation: Operation, error: CallError): void {

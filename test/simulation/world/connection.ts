@@ -20,17 +20,21 @@ export interface CallOptions {
   readonly timeoutMs: number;
 }
 
-/** Calls a method that answers once, a stream's first answer included. `settle` is called exactly once, later. */
-export function startCall(
+/** What runs in the member's process: begins something, and may be told to stop it. */
+type Begin<Answer> = (answer: (value: Answer) => void, fail: (reason: unknown) => void) => (() => void) | undefined;
+
+/** Asks a member for something. `settle` is called exactly once, later. */
+export function ask<Answer>(
   world: World,
   process: Process,
-  { path, bytes, timeoutMs }: CallOptions,
-  settle: (answer: Uint8Array | undefined, error: CallError | undefined) => void,
+  timeoutMs: number,
+  begin: Begin<Answer>,
+  settle: (answer: Answer | undefined, error: CallError | undefined) => void,
 ): void {
   const { scheduler } = world;
   let isSettled = false;
-  let cancel = (): void => {};
-  const finish = (answer: Uint8Array | undefined, error: CallError | undefined): void => {
+  let cancel: (() => void) | undefined;
+  const finish = (answer: Answer | undefined, error: CallError | undefined): void => {
     if (isSettled) return;
     isSettled = true;
     timeout.cancel();
@@ -39,34 +43,43 @@ export function startCall(
   };
   const giveUp = (): void => {
     finish(undefined, "unknown");
-    process.time.run(world.clientDelayMs(), () => cancel());
+    process.time.run(world.clientDelayMs(), () => cancel?.());
   };
   const pending: PendingCall = { process, fail: () => void scheduler.after(world.clientDelayMs(), giveUp) };
   const timeout = scheduler.after(timeoutMs, giveUp);
   world.calls.add(pending);
-
   process.time.run(world.clientDelayMs(), () => {
+    cancel = begin(
+      (answer) => void scheduler.after(world.clientDelayMs(), () => finish(answer, undefined)),
+      (reason) => void scheduler.after(world.clientDelayMs(), () => finish(undefined, reason as CallError)),
+    );
+  });
+}
+
+/** Calls a method that answers once, a stream's first answer included. */
+export function startCall(
+  world: World,
+  process: Process,
+  { path, bytes, timeoutMs }: CallOptions,
+  settle: (answer: Uint8Array | undefined, error: CallError | undefined) => void,
+): void {
+  ask<Uint8Array>(world, process, timeoutMs, (answer, fail) => {
     const method = process.methods.get(path);
     if (method === undefined) throw new Error(`${path} is not served`);
-    const onAnswer = (answer: Uint8Array): void =>
-      void scheduler.after(world.clientDelayMs(), () => finish(answer, undefined));
-    const onError = (reason: unknown): void =>
-      void scheduler.after(world.clientDelayMs(), () => finish(undefined, reason as RpcError));
     if (method.kind === "unary") {
       const call = startUnary(method, bytes);
-      cancel = () => call.cancel(CANCELED);
-      call.response.then((message) => onAnswer(wholeMessage(message)), onError);
-    } else {
-      const call = startStream(method, undefined);
-      cancel = () => call.cancel(CANCELED);
-      call.write(bytes);
-      call.receive().then((message) => {
-        cancel();
-        if (message === undefined) onError("unknown");
-        else onAnswer(wholeMessage(message));
-      }, onError);
+      call.response.then((message) => answer(wholeMessage(message)), fail);
+      return () => call.cancel(CANCELED);
     }
-  });
+    const call = startStream(method, undefined);
+    call.write(bytes);
+    call.receive().then((message) => {
+      call.cancel(CANCELED);
+      if (message === undefined) fail("unknown");
+      else answer(wholeMessage(message));
+    }, fail);
+    return () => call.cancel(CANCELED);
+  }, settle);
 }
 
 export const CANCELED = new RpcError(Code.CANCELED, "context canceled");

@@ -31,6 +31,8 @@ type Kind = keyof typeof WEIGHTS;
 const COUNT_MIN = 12;
 const COUNT_MAX = 24;
 const DURATION_MS = 3500;
+/** The last ones begin this long before all are over, so that each finds something to break. */
+const LAST_BEFORE_END_MS = 3000;
 /** Where nothing is up that could be broken. */
 const RETRY_MS = 300;
 
@@ -46,7 +48,7 @@ export class Faults {
     this.#endMs = endMs;
     for (let left = random.within(COUNT_MIN, COUNT_MAX); left > 0; left--) {
       const kind = random.weighted(WEIGHTS);
-      world.scheduler.at(random.between(startMs, endMs), () => this.#begin(kind));
+      world.scheduler.at(random.between(startMs, endMs - LAST_BEFORE_END_MS), () => this.#begin(kind));
     }
   }
 

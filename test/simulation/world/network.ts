@@ -168,6 +168,7 @@ export class Network {
           return;
         }
         this.coverage.count("messages delivered");
+        to.heardFrom.add(from.id);
         // What a member takes in is its own.
         to.handler.receive({ ...message, entries: message.entries.slice() });
       });
@@ -189,7 +190,7 @@ export class SimulatedTransport implements Transport {
   }
 
   start(id: bigint, clusterId: bigint, handler: TransportHandler): void {
-    this.#endpoint = { id, clusterId, handler, time: this.#time };
+    this.#endpoint = { id, clusterId, handler, time: this.#time, heardFrom: new Set() };
     this.#network.attach(this.#endpoint);
   }
 
@@ -217,7 +218,9 @@ export class SimulatedTransport implements Transport {
   send(messages: readonly Message[]): void {
     const endpoint = this.#endpoint;
     if (endpoint === undefined) return;
-    for (const message of messages) if (this.#peers.has(message.to)) this.#network.send(endpoint, message);
+    for (const message of messages) {
+      if (this.#peers.has(message.to) || endpoint.heardFrom.has(message.to)) this.#network.send(endpoint, message);
+    }
   }
 
   sendSnapshot(message: Message, view: SnapshotView): Promise<boolean> {

@@ -1,14 +1,8 @@
 /** Whoever runs the cluster: adds members and learners, promotes and removes them, hands over the leadership, asks for snapshots. */
 
-import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import {
-  MemberAddRequestSchema,
-  MemberPromoteRequestSchema,
-  MemberRemoveRequestSchema,
-} from "../../../src/gen/etcdserverpb/cluster_pb.ts";
-import { DefragmentRequestSchema, MoveLeaderRequestSchema } from "../../../src/gen/etcdserverpb/maintenance_pb.ts";
+import type { Member } from "../../../src/member/mod.ts";
 import type { Member as ClusterMember } from "../../../src/membership/mod.ts";
-import { startCall } from "./connection.ts";
+import { ask } from "./connection.ts";
 import { Machine, peerUrlOf, type Process } from "./machine.ts";
 import type { Random } from "./random.ts";
 import type { World } from "./world.ts";
@@ -79,17 +73,24 @@ export class Operator {
       case "promote":
         if (learners.length > 0) {
           const { id } = this.#random.pick(learners);
-          return this.#ask(process, "promote", "Cluster/MemberPromote", MemberPromoteRequestSchema, { ID: id });
+          const leader = world.leaderMachine()?.process ?? process;
+          return this.#ask(
+            leader,
+            "promote",
+            (member, settle) => member.promoteMember(id, (_, error) => settle(error)),
+          );
         }
         break;
       case "remove":
         if (members.length - learners.length > MEMBERS_MIN) {
           const { id } = this.#random.pick(members);
-          return this.#ask(process, "remove", "Cluster/MemberRemove", MemberRemoveRequestSchema, { ID: id });
+          return this.#ask(process, "remove", (member, settle) => member.removeMember(id, (_, error) => settle(error)));
         }
         break;
       case "defragment":
-        return this.#ask(process, "defragment", "Maintenance/Defragment", DefragmentRequestSchema, {});
+        return this.#ask(process, "defragment", (member, settle) => {
+          member.defragment().then(() => settle(undefined), (reason) => settle((reason as Error).message));
+        });
     }
     this.#pause();
   }
@@ -98,33 +99,33 @@ export class Operator {
     const url = peerUrlOf(`m${this.#world.machines.length + 1}`);
     const isLearner = this.#random.chance(0.6);
     const what = isLearner ? "add a learner" : "add a voter";
-    this.#ask(process, what, "Cluster/MemberAdd", MemberAddRequestSchema, { peerURLs: [url], isLearner });
+    this.#ask(process, what, (member, settle) => {
+      member.addMember([url], isLearner, (_, error) => settle(error));
+    });
   }
 
   #transfer(members: readonly ClusterMember[]): void {
     const leader = this.#world.leaderMachine()?.process;
     if (leader === undefined || !leader.isReady) return this.#pause();
     const { id } = this.#random.pick(members);
-    this.#ask(leader, "move the leader", "Maintenance/MoveLeader", MoveLeaderRequestSchema, { targetID: id });
+    this.#ask(leader, "move the leader", (member, settle) => member.moveLeader(id, settle));
   }
 
-  #ask<I extends DescMessage>(
+  #ask(
     process: Process,
     what: string,
-    path: string,
-    schema: I,
-    init: MessageInitShape<I>,
+    begin: (member: Member, settle: (error: string | undefined) => void) => void,
   ): void {
     const world = this.#world;
-    const bytes = toBinary(schema, create(schema, init));
     this.#isBusy = true;
     world.story.tell(() => `operator asks ${process.machine.name} to ${what}`);
-    startCall(world, process, { path: `/etcdserverpb.${path}`, bytes, timeoutMs: 7000 }, (answer, error) => {
+    ask<true>(world, process, 7000, (answer, fail) => {
+      begin(process.member!, (error) => error === undefined ? answer(true) : fail(error));
+      return undefined;
+    }, (answer, error) => {
       this.#isBusy = false;
-      world.coverage.count(answer === undefined ? `operator failed to ${what}` : `operator: ${what}`);
-      world.story.tell(() =>
-        `operator: ${what}: ${answer !== undefined ? "done" : typeof error === "string" ? error : error?.message}`
-      );
+      world.coverage.count(answer === undefined ? `operator failed to ${what}: ${error}` : `operator: ${what}`);
+      world.story.tell(() => `operator: ${what}: ${answer === undefined ? error : "done"}`);
       this.#pause();
     });
   }

@@ -130,6 +130,12 @@ export class World {
     return ready.length === 0 ? undefined : random.pick(ready);
   }
 
+  /** A ready process that takes itself for the leader. */
+  leadingProcess(random: Random): Process | undefined {
+    const leading = this.#ready().filter(({ observer }) => observer.raft?.role === "leader");
+    return leading.length === 0 ? undefined : random.pick(leading);
+  }
+
   anyMember(): Member | undefined {
     return this.#ready()[0]?.member;
   }
