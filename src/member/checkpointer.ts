@@ -85,6 +85,8 @@ export class Checkpointer {
   #state: CheckpointState;
   #running: Promise<void> | undefined;
   #isStopped = false;
+  /** Gives up a capture that waits for the end of an entry. */
+  #dropCapture: (reason: WriteGivenUp) => void = () => {};
   /** Another state takes the place of this one; who waits for the end of that. */
   #waitingForState: (() => void)[] | undefined;
   // Since when, and from where in the log, growth is counted.
@@ -186,6 +188,8 @@ export class Checkpointer {
   /** Gives up the checkpoint that is being written, if any; resolves when nothing is being written any more. */
   async stop(): Promise<void> {
     this.#isStopped = true;
+    // An entry that is half applied when the member fails stays so.
+    this.#dropCapture(stopped());
     this.#letGoOn();
     await this.#running?.catch(() => {});
   }
@@ -207,7 +211,7 @@ export class Checkpointer {
   }
 
   #checkGoesOn(): void {
-    if (this.#isStopped) throw new WriteGivenUp("the member is being stopped");
+    if (this.#isStopped) throw stopped();
   }
 
   #start(isRewrite: boolean): Promise<void> {
@@ -252,8 +256,10 @@ export class Checkpointer {
 
   #capture(): Promise<Capture> {
     const { options, memberId, keyspace, membership, applied, confState, wal } = this.#parts;
-    return new Promise((resolve, reject) =>
+    return new Promise((resolve, reject) => {
+      this.#dropCapture = reject;
       this.#parts.whenApplied(() => {
+        if (this.#isStopped) return reject(stopped());
         if (this.#waitingForState !== undefined) return reject(replaced());
         const { index, term } = applied();
         const state = captureState({ keyspace, membership, confState: confState(), index, term });
@@ -265,8 +271,8 @@ export class Checkpointer {
         });
         const pin = keyspace.store.pin(Math.max(state.compactRevision, 1));
         resolve({ state, v2Store: encodeV2Store(membership), pin, logSize: wal.writtenSize });
-      })
-    );
+      });
+    });
   }
 
   async #write({ state, pin, v2Store }: Capture, isRewriteAsked: boolean): Promise<Written> {
@@ -312,7 +318,7 @@ export class Checkpointer {
     return {
       turn: () => new Promise((resolve) => clock.defer(resolve)),
       check: () => {
-        if (this.#isStopped) throw new WriteGivenUp("the member is being stopped");
+        if (this.#isStopped) throw stopped();
         if (this.#waitingForState !== undefined) throw replaced();
         if (!pin.isValid) throw new WriteGivenUp("a compaction has passed over the revisions being written");
       },
@@ -337,6 +343,10 @@ export class Checkpointer {
       "retry-in": formatDuration(waitMs),
     });
   }
+}
+
+function stopped(): WriteGivenUp {
+  return new WriteGivenUp("the member is being stopped");
 }
 
 function replaced(): WriteGivenUp {
