@@ -10,7 +10,7 @@ import { SimulatedClock } from "../harness/simulated_clock.ts";
 import { SimulatedDisk } from "../harness/simulated_disk.ts";
 
 const DB = "data/member/snap/db";
-/** Every so many bytes one is damaged, one at a time. */
+/** One byte of so many is damaged, each in its turn. */
 const STEP = 211;
 /** A checkpoint after every few entries. */
 const OFTEN = { snapshotCount: 4, checkpointLogSize: 1 };
