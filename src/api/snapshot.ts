@@ -12,11 +12,13 @@ import { formatDuration } from "../base/duration.ts";
 import { formatSize } from "../base/size.ts";
 import { utf8 } from "../base/bytes.ts";
 import { WireWriter } from "../base/varint.ts";
+import { SnapshotRequestSchema } from "../gen/etcdserverpb/maintenance_pb.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Crypto, DigestStream } from "../io/crypto.ts";
 import type { Logger } from "../io/log.ts";
 import { Code, type Method, RpcError, type StreamCall } from "../io/rpc.ts";
 import type { DatabaseSnapshot, MemberDatabase } from "../member/mod.ts";
+import { decodeStreamMessage } from "./request.ts";
 
 /** etcd's: bytes of the file in one message. */
 const CHUNK_SIZE = 32 * 1024;
@@ -36,7 +38,8 @@ export function snapshotMethod(
   return {
     kind: "server_streaming",
     path,
-    handle: async (call) => {
+    handle: async (call, request) => {
+      decodeStreamMessage(SnapshotRequestSchema, request);
       if (openCount === SNAPSHOT_STREAMS_MAX) {
         throw new RpcError(
           Code.RESOURCE_EXHAUSTED,
