@@ -567,8 +567,8 @@ export class Loop {
     if (outcome.compaction !== undefined) this.#parts.startCompaction(outcome.compaction);
     this.#parts.onApplied(request.operation, request.body, outcome, this.#parts.clock.monotonicMs() - startMs);
     if (outcome.error === "no_space") {
-      this.#parts.onNoSpace(() => this.#parts.proposals.settle(request.sequence, outcome));
-    } else this.#parts.proposals.settle(request.sequence, outcome);
+      this.#parts.onNoSpace(() => this.#parts.proposals.settle(request.member, request.sequence, outcome));
+    } else this.#parts.proposals.settle(request.member, request.sequence, outcome);
   }
 
   /** Applied entries beyond what followers may still ask for leave memory. */

@@ -478,15 +478,15 @@ export class Member implements MemberDatabase {
     if (transfersLeadership && this.isLeader) await this.#handOver();
     this.#purges?.cancel();
     this.#removal?.cancel();
-    await this.#checkpointer.stop();
     this.#stopDuties();
+    await this.#checkpointer.stop();
     const stopped = this.#loop.stop();
     await this.#install.stop();
     await stopped;
     await this.#peers.stop();
     this.#proposals.stop();
     this.#changes.stop();
-    this.#reads.settleAll("stopped");
+    this.#reads.failAll("stopped");
     this.#ready.reject(new Error("the member is stopped"));
     await this.#bootstrapped.wal.close();
     await this.#bootstrapped.directory.close();
@@ -583,7 +583,6 @@ export class Member implements MemberDatabase {
     this.#leader = leader;
     if (leader === NO_MEMBER) return;
     this.#leaderSinceMs = clock.monotonicMs();
-    this.#reads.failRound("leader_changed");
   }
 
   #applyConfChange(entry: Entry): void {

@@ -14,7 +14,8 @@
  *
  * Absent: peers.
  *
- * Read: options, request_ids, proposals, jobs, loop, duties, space_alarm, space_monitor (prefix_survey),
+ * Read: options, request_ids, proposals, pending_reads, membership_changes, inbox, jobs, loop, peers (snapshot_sender,
+ * snapshot_receiver), snapshot_install, duties, space_alarm, space_monitor (prefix_survey),
  * auto_compaction, versions, leader_transfer, checkpoints (buckets with lease_rows, v2_store, checkpoint_policy,
  * checkpointer, state_hash), starts (restore, database_start, bootstrap_defragment, bootstrap), member.
  */
@@ -25,6 +26,8 @@ export { type DowngradeError, type DowngradeSettle, shortVersion } from "./versi
 export type { TransferError, TransferSettle } from "./leader_transfer.ts";
 export type { Job, JobState } from "./jobs.ts";
 export type { DatabaseSnapshot, MemberDatabase } from "./database_snapshot.ts";
-export { Member } from "./member.ts";
+export { Member, MemberRemovedError, type StopOptions } from "./member.ts";
+export type { ReconfigurationError, ReconfigurationSettle } from "./membership_changes.ts";
+export type { RenewalSettle } from "./duties.ts";
 export { encodeAddMember } from "./bootstrap.ts";
 export { encodeV2Store } from "./v2_store.ts";

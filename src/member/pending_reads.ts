@@ -26,6 +26,8 @@ interface Round {
   /** Sequences of the contexts sent for it: an answer to any of them will do. */
   readonly asked: number[];
   askedMs: number;
+  /** The leader that was asked. */
+  leader: bigint;
 }
 
 /** Reads that may go ahead once this index is applied here. */
@@ -60,11 +62,15 @@ export class PendingReads {
     return this.#count === 0;
   }
 
-  /** Begins a round where one is due, or asks again where the answer is overdue. Only while there is a leader. */
-  ask(nowMs: number): void {
+  /**
+   * Begins a round where one is due, or asks again where the answer is overdue. One whose leader is not the leader any
+   * more fails, as in etcd.
+   */
+  ask(nowMs: number, leader: bigint): void {
+    if (this.#round !== undefined && this.#round.leader !== leader) this.#failRound("leader_changed");
     if (this.#round === undefined) {
       if (this.#waiting.length === 0) return;
-      this.#round = { reads: this.#waiting, asked: [], askedMs: nowMs };
+      this.#round = { reads: this.#waiting, asked: [], askedMs: nowMs, leader };
       this.#waiting = [];
     } else if (nowMs - this.#round.askedMs < RETRY_MS) return;
     this.#send(this.#round, nowMs);
@@ -90,23 +96,13 @@ export class PendingReads {
     }
   }
 
-  /** Another leader than the one that was asked: it knows nothing of the question. */
-  failRound(error: MemberError): void {
-    const round = this.#round;
-    this.#round = undefined;
-    if (round !== undefined) this.#settle(round.reads, error);
-  }
-
-  /** Lets all of them go ahead, or fails them all. */
-  settleAll(error: MemberError | undefined): void {
+  failAll(error: MemberError): void {
     const confirmed = this.#confirmed;
     const waiting = this.#waiting;
     this.#confirmed = [];
     this.#waiting = [];
     for (const { reads } of confirmed) this.#settle(reads, error);
-    const round = this.#round;
-    this.#round = undefined;
-    if (round !== undefined) this.#settle(round.reads, error);
+    this.#failRound(error);
     this.#settle(waiting, error);
   }
 
@@ -119,6 +115,12 @@ export class PendingReads {
       if (this.#round.reads.length === 0) this.#round = undefined;
     }
     this.#expireOf(this.#waiting, nowMs - timeoutMs, error);
+  }
+
+  #failRound(error: MemberError): void {
+    const round = this.#round;
+    this.#round = undefined;
+    if (round !== undefined) this.#settle(round.reads, error);
   }
 
   #expireOf(reads: Waiting[], beforeMs: number, error: (sinceMs: number) => MemberError): void {

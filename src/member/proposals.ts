@@ -95,7 +95,9 @@ export class Proposals {
     return member === this.#ids.member && this.#pending.has(sequence);
   }
 
-  settle(sequence: number, outcome: Outcome): void {
+  /** An entry was applied. Other members' requests may have the same sequence. */
+  settle(member: number, sequence: number, outcome: Outcome): void {
+    if (member !== this.#ids.member) return;
     const pending = this.#pending.get(sequence);
     if (pending === undefined) return;
     this.#pending.delete(sequence);
