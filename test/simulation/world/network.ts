@@ -31,6 +31,8 @@ export interface Endpoint {
   readonly clusterId: bigint;
   readonly handler: TransportHandler;
   readonly time: ProcessTime;
+  /** Members that it was not told of, and has heard from: it can answer them, as etcd's "remotes". */
+  readonly heardFrom: Set<bigint>;
 }
 
 /** A question without an answer is given up after this long. */

@@ -66,6 +66,7 @@ export class World {
   readonly #leasesEnded = new Set<bigint>();
   readonly #names = new Map<bigint, string>();
   #moment = 0;
+  #appliedMax = 0;
   #isHealed = false;
 
   constructor({ seed, memberCount, tellsStory }: WorldOptions) {
@@ -152,13 +153,16 @@ export class World {
     return leader;
   }
 
-  /** The members as the one knows them that has applied most. */
+  /** The members as the one knows them that has applied most; none while nobody is ready who knows as much as was known. */
   newestMembers(): ClusterMember[] {
     let newest: Member | undefined;
     for (const { member } of this.#ready()) {
       if (newest === undefined || member!.raftStatus.appliedIndex > newest.raftStatus.appliedIndex) newest = member;
     }
-    return newest?.membership.list() ?? [];
+    // Those who know more may be down at present.
+    if (newest === undefined || newest.raftStatus.appliedIndex < this.#appliedMax) return [];
+    this.#appliedMax = newest.raftStatus.appliedIndex;
+    return newest.membership.list();
   }
 
   leaseEnded(id: bigint, revision: number): void {
