@@ -11,6 +11,7 @@
 import { parseArgs } from "node:util";
 import { bigDelete } from "./cases/big_delete.ts";
 import { bigRanges } from "./cases/big_ranges.ts";
+import { bitFlips } from "./cases/bit_flips.ts";
 import { checkpointKill } from "./cases/checkpoint_kill.ts";
 import { connections } from "./cases/connections.ts";
 import { diskFull } from "./cases/disk_full.ts";
@@ -28,6 +29,7 @@ const CASES: Case[] = [
   startup,
   kill,
   checkpointKill,
+  bitFlips,
   diskFull,
   toolsDiskFull,
   outOfSpace,
