@@ -291,7 +291,7 @@ class RangeStream {
     this.#count += job.rowCount;
     const { more, rowCount } = job;
     if (!more) return this.#sendLast(job, false, this.#count);
-    const nextKey = successor(this.#member.keyspace.store.key(job.row(rowCount - 1)));
+    const nextKey = successor(job.key(rowCount - 1));
     if (this.#count >= this.#limit) {
       // The rest is counted, not sent.
       this.#open(nextKey, 0, true, (rest) => {

@@ -156,6 +156,13 @@ export class RangeJob {
     return this.#rows[position];
   }
 
+  /** A copy of the key at a position of the result, whatever has become of the store that others read. */
+  key(position: number): Uint8Array {
+    const { history } = this.#state;
+    history.locateKey(this.row(position));
+    return history.keyBytes.slice(history.keyStart, history.keyStart + history.keySize);
+  }
+
   /** Copies all records and returns the offset after them: `size` bytes. Only in the turn in which the job was done. */
   copyAll(target: Uint8Array, offset: number): number {
     let at = offset;
