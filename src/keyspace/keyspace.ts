@@ -1,6 +1,6 @@
 import { AuthStore } from "../auth/mod.ts";
 import { Lessor } from "../lease/mod.ts";
-import { Store } from "../mvcc/mod.ts";
+import { SlabPool, Store } from "../mvcc/mod.ts";
 import { WatchHub } from "../watch/mod.ts";
 import { Alarms } from "./alarms.ts";
 import { Quota } from "./quota.ts";
@@ -14,11 +14,13 @@ export interface KeyspaceOptions {
   readonly hashSeed: number;
   /** As `--quota-backend-bytes`: 0, the default, for 2 GiB, negative for no bound. Members may differ in it. */
   readonly quotaBackendBytes?: number;
+  /** Bytes of one slab of the store. Default: SLAB_SIZE. */
+  readonly slabSize?: number;
 }
 
 /** What is not readonly here changes only as a whole, with `replaceBy`: nobody may keep a part of it over turns. */
 export class Keyspace {
-  store = new Store();
+  store: Store;
   lessor: Lessor;
   readonly watchHub: WatchHub;
   alarms = new Alarms();
@@ -26,6 +28,7 @@ export class Keyspace {
   quota: Quota;
 
   constructor(options: KeyspaceOptions) {
+    this.store = new Store(new SlabPool(options.slabSize));
     this.lessor = new Lessor({
       minTtl: Math.ceil(1.5 * options.electionTimeoutMs / 1000),
       retryMs: options.revokeRetryMs,

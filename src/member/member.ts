@@ -776,6 +776,7 @@ const ADVANCE_LOOKS = 100;
 function newKeyspace(options: MemberOptions): Keyspace {
   return new Keyspace({
     electionTimeoutMs: options.electionTicks * options.tickMs,
+    slabSize: options.slabSize,
     revokeRetryMs: requestTimeoutMs(options),
     hashSeed: new DataView(options.entropy.fill(new Uint8Array(4)).buffer).getUint32(0),
     quotaBackendBytes: options.quotaBackendBytes,

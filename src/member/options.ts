@@ -58,6 +58,8 @@ export interface MemberOptions {
   readonly snapshotCount: number;
   /** Bytes of log after which that many entries are worth a checkpoint. Default: CHECKPOINT_LOG_SIZE. */
   readonly checkpointLogSize?: number;
+  /** Bytes of memory that the store takes at a time. Default: SLAB_SIZE. */
+  readonly slabSize?: number;
   /** Segments of the log, and snapshot files, that are kept; 0: all. */
   readonly walsMax: number;
   readonly snapshotsMax: number;

@@ -19,7 +19,8 @@ export class Output {
   readonly #checksums: ChecksumBuilder;
   /** Position in the file of the start of the buffer. */
   #position: number;
-  #other: Uint8Array = new Uint8Array(BOLT_WRITE_SIZE);
+  /** The other buffer; a small file never needs it. */
+  #other: Uint8Array | undefined;
   #writing: Promise<void> = Promise.resolve();
 
   constructor(file: File, pageSize: number, position: number, checksums: ChecksumBuilder) {
@@ -57,7 +58,7 @@ export class Output {
     this.#writing = writing;
     await before;
     this.#position += offset;
-    this.bytes = this.#other;
+    this.bytes = this.#other ?? new Uint8Array(BOLT_WRITE_SIZE);
     this.view = viewOf(this.bytes);
     this.#other = bytes;
     this.offset = 0;
@@ -65,8 +66,11 @@ export class Output {
 
   /** Writes the rest. Returns where it ended. */
   async finish(): Promise<number> {
-    await this.flush();
+    const { bytes, offset } = this;
+    this.#checksums.add(bytes, 0, offset);
     await this.#writing;
+    await this.#file.write(bytes.subarray(0, offset), this.#position);
+    this.#position += offset;
     assert(this.#position % this.pageSize === 0, "a file ends with a whole page");
     return this.#position;
   }

@@ -20,6 +20,8 @@ const CATCH_UP_ENTRIES = 15;
 const CHECKPOINT_LOG_SIZE = 2048;
 export const TICK_MS = 100;
 export const ELECTION_TICKS = 10;
+/** So small that compactions empty some, and move what is left in others. */
+const SLAB_SIZE = 16 * 1024;
 const REQUEST_SIZE_MAX = 64 * 1024;
 const MEMORY_BUDGET = 16 << 20;
 
@@ -223,6 +225,7 @@ export class Machine {
       snapshotCatchUpEntries: CATCH_UP_ENTRIES,
       snapshotCount: SNAPSHOT_COUNT,
       checkpointLogSize: CHECKPOINT_LOG_SIZE,
+      slabSize: SLAB_SIZE,
       walsMax: 5,
       snapshotsMax: 5,
       requestSizeMax: REQUEST_SIZE_MAX,

@@ -45,7 +45,8 @@ export class Network {
   readonly random: Random;
   readonly coverage: Coverage;
   readonly #endpoints = new Map<bigint, Endpoint>();
-  readonly #links = new Map<string, LinkState>();
+  /** By sender, then receiver. */
+  readonly #links = new Map<bigint, Map<bigint, LinkState>>();
   readonly #transfers = new Set<SnapshotTransfer>();
 
   constructor(scheduler: Scheduler, random: Random, coverage: Coverage) {
@@ -55,15 +56,16 @@ export class Network {
   }
 
   link(from: bigint, to: bigint): LinkState {
-    const name = `${from} ${to}`;
-    let link = this.#links.get(name);
-    if (link === undefined) this.#links.set(name, link = goodLink());
+    let links = this.#links.get(from);
+    if (links === undefined) this.#links.set(from, links = new Map());
+    let link = links.get(to);
+    if (link === undefined) links.set(to, link = goodLink());
     return link;
   }
 
   /** Makes all links good again. */
   heal(): void {
-    for (const link of this.#links.values()) Object.assign(link, goodLink());
+    for (const links of this.#links.values()) for (const link of links.values()) Object.assign(link, goodLink());
   }
 
   endpoint(id: bigint): Endpoint | undefined {
