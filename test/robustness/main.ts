@@ -20,6 +20,7 @@ import { extremes } from "./cases/extremes.ts";
 import { hostile } from "./cases/hostile.ts";
 import { kill } from "./cases/kill.ts";
 import { outOfSpace } from "./cases/out_of_space.ts";
+import { slowSnapshot } from "./cases/slow_snapshot.ts";
 import { startup } from "./cases/startup.ts";
 import { toolsDiskFull } from "./cases/tools_disk_full.ts";
 import { type Case, Context, type Settings } from "./context.ts";
@@ -31,6 +32,7 @@ const CASES: Case[] = [
   checkpointKill,
   bitFlips,
   diskFull,
+  slowSnapshot,
   toolsDiskFull,
   outOfSpace,
   drain,
