@@ -12,6 +12,7 @@ import { parseArgs } from "node:util";
 import { bigDelete } from "./cases/big_delete.ts";
 import { bigRanges } from "./cases/big_ranges.ts";
 import { bitFlips } from "./cases/bit_flips.ts";
+import { checkpointDiskFull } from "./cases/checkpoint_disk_full.ts";
 import { checkpointKill } from "./cases/checkpoint_kill.ts";
 import { connections } from "./cases/connections.ts";
 import { diskFull } from "./cases/disk_full.ts";
@@ -32,6 +33,7 @@ const CASES: Case[] = [
   checkpointKill,
   bitFlips,
   diskFull,
+  checkpointDiskFull,
   slowSnapshot,
   toolsDiskFull,
   outOfSpace,
