@@ -116,19 +116,28 @@ export class ProcessTime implements Clock {
 
   /** Runs something in this process, after that time, when it is not paused. */
   run(delayMs: number, callback: () => void): Timer {
-    let isCancelled = false;
     const attempt = (): void => {
-      if (isCancelled || this.#isEnded) return;
-      if (this.isPaused) return void this.#scheduler.at(this.#busyUntilMs, attempt);
-      this.#enter();
-      this.#spentMs = 0;
-      callback();
-      if (this.#spentMs === 0) return;
-      this.#busyUntilMs = this.#scheduler.nowMs + this.#spentMs;
-      this.#spentMs = 0;
+      if (this.#isEnded) return;
+      if (this.isPaused) scheduled = this.#scheduler.at(this.#busyUntilMs, attempt);
+      else this.#run(callback);
     };
-    this.#scheduler.after(delayMs, attempt);
-    return { cancel: () => void (isCancelled = true) };
+    let scheduled = this.#scheduler.after(delayMs, attempt);
+    return { cancel: () => scheduled.cancel() };
+  }
+
+  /** Runs something in this process in the event at hand, or when it is not paused any more. */
+  runNow(callback: () => void): void {
+    if (this.isPaused) this.run(0, callback);
+    else if (!this.#isEnded) this.#run(callback);
+  }
+
+  #run(callback: () => void): void {
+    this.#enter();
+    this.#spentMs = 0;
+    callback();
+    if (this.#spentMs === 0) return;
+    this.#busyUntilMs = this.#scheduler.nowMs + this.#spentMs;
+    this.#spentMs = 0;
   }
 
   pauseUntil(ms: number): void {

@@ -18,8 +18,9 @@ const WAL_SEGMENT_SIZE = 16 * 1024;
 const SNAPSHOT_COUNT = 40;
 const CATCH_UP_ENTRIES = 15;
 const CHECKPOINT_LOG_SIZE = 2048;
-export const TICK_MS = 100;
-export const ELECTION_TICKS = 10;
+/** Half as many heartbeats as etcd's default has, in about the same time until an election. */
+export const TICK_MS = 200;
+export const ELECTION_TICKS = 6;
 /** So small that compactions empty some, and move what is left in others. */
 const SLAB_SIZE = 16 * 1024;
 const REQUEST_SIZE_MAX = 64 * 1024;

@@ -163,7 +163,7 @@ export class Network {
       const to = this.#endpoints.get(message.to);
       // Cut meanwhile, or the process has ended.
       if (to === undefined || this.link(from.id, message.to).isCut) return this.coverage.count("messages cut off");
-      to.time.run(0, () => {
+      to.time.runNow(() => {
         if (this.#endpoints.get(message.to) !== to) return;
         if (to.clusterId !== from.clusterId) return;
         if (to.handler.isRemoved(from.id)) {
