@@ -188,8 +188,9 @@ function makeDamage(random: Random, { data, size }: Image): Damage {
   if (choice === 0) {
     return { shown: `cut off at byte ${at} of ${size}`, data: data.subarray(0, at), size: at, isLoss: true };
   }
-  if (choice === 1) {
-    const start = at - at % SECTOR_SIZE;
+  const start = at - at % SECTOR_SIZE;
+  // What lies between the parts of a page is zeros already.
+  if (choice === 1 && data.subarray(start, start + SECTOR_SIZE).some((byte) => byte !== 0)) {
     const zeroed = data.slice();
     zeroed.fill(0, start, start + SECTOR_SIZE);
     return { shown: `sector at byte ${start} zeroed`, data: zeroed, size, isLoss: true };

@@ -14,7 +14,7 @@ import { Tool } from "../tool.ts";
 import { Maintenance, SnapshotResponseSchema } from "../../../src/gen/etcdserverpb/maintenance_pb.ts";
 import { Historian, killUnderLoad, Ledger, makeWriters, verify, type Writer } from "./kill.ts";
 
-const ROUNDS = 12;
+const ROUNDS = 8;
 const ROUNDS_LONG = 100;
 const START_KILL_ONE_IN = 6;
 const START_MS_MAX = 800;
