@@ -9,6 +9,7 @@ import {
   EntryType,
   type HardState,
   type Message,
+  MessageType,
   NO_MEMBER,
   type Raft,
   type Ready,
@@ -321,12 +322,22 @@ export class Loop {
     while (raft.hasReady) {
       const ready = raft.ready();
       if (ready.softState !== undefined) this.#parts.onSoftState(ready.softState);
-      if (ready.messages.length > 0) this.#parts.send(ready.messages);
+      if (ready.messages.length > 0) this.#send(ready.messages);
       if (ready.snapshot !== undefined) this.#mergeSnapshot(ready.snapshot);
       this.#mergeAppend(ready);
       if (ready.committedEntries.length > 0) this.#takeCommitted(ready.committedEntries);
       for (const state of ready.readStates) reads.confirm(state);
     }
+  }
+
+  /**
+   * A candidate asks for votes only once its term, and its own vote, are durable. Others alone may make it the leader, and
+   * after a crash it would ask for the same term again, and give its entries a second meaning.
+   */
+  #send(messages: readonly Message[]): void {
+    if (this.#parts.raft.role === "leader" || !messages.some(isVote)) return this.#parts.send(messages);
+    for (const message of messages) if (isVote(message)) this.#next.responses.push(message);
+    this.#parts.send(messages.filter((message) => !isVote(message)));
   }
 
   /** The entries that were waiting to be written are not part of the log any more. What they were to be answered stays. */
@@ -614,4 +625,8 @@ function newAppend(): Append {
 
 function replaced(): WriteGivenUp {
   return new WriteGivenUp("a snapshot from the leader takes the place of the state");
+}
+
+function isVote({ type }: Message): boolean {
+  return type === MessageType.VOTE;
 }

@@ -41,6 +41,8 @@ export type DowngradeError =
 
 export type DowngradeSettle = (error: DowngradeError | MemberError | undefined) => void;
 
+/** What a new cluster agrees on as long as not all of its members can be asked (etcd's). */
+const OLDEST_VERSION = "3.0.0";
 /** etcd's: a second less than the write timeout between members. */
 const CHECK_INTERVAL_MS = 4000;
 
@@ -171,8 +173,9 @@ export class Versions {
     const { membership, log } = this.#parts;
     const { clusterVersion, downgrade } = membership;
     const oldest = this.#oldestMember();
+    // A cluster begins whether or not all of its members are there.
+    if (clusterVersion === "") return oldest === undefined ? OLDEST_VERSION : versionText(oldest);
     if (oldest === undefined) return undefined;
-    if (clusterVersion === "") return versionText(oldest);
     if (downgrade?.isEnabled !== true) {
       return compareVersions(minorVersion(clusterVersion)!, oldest) < 0 ? versionText(oldest) : undefined;
     }

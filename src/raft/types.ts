@@ -170,7 +170,8 @@ export interface ReadState {
 
 /**
  * Everything the core wants done, as one value (raft's asynchronous-storage contract):
- * 1. send `messages`; they need not wait for anything;
+ * 1. send `messages`; they need not wait for anything, except that a VOTE waits for the append of its own Ready: others may
+ *    elect this member by themselves, and a restart that does not know of the term would lead it a second time;
  * 2. append `entries`, then `hardState`, to the log; make them durable if `mustSync`. Several Readys may be merged into
  *    one append, in order. A `snapshot` takes the place of the log before its entries, and of the state machine: once it is
  *    installed and durable, nothing that was handed out before it is applied any more;
