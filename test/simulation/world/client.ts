@@ -60,7 +60,8 @@ export class Client {
     world.coverage.count(`operations: ${request.kind}`);
     world.story.tell(() => `client ${this.#number} asks ${process.machine.name}: ${requestText(request)}`);
     const encoded = encode(request);
-    const timeoutMs = this.#random.chance(0.2) ? this.#random.within(20, 500) : this.#random.within(1500, 8000);
+    const isImpatient = this.#random.chance(0.2) && !world.isHealed;
+    const timeoutMs = isImpatient ? this.#random.within(20, 500) : this.#random.within(1500, 8000);
     this.isBusy = true;
     startCall(world, process, { ...encoded, timeoutMs }, (answer, error) => {
       this.isBusy = false;

@@ -10,6 +10,7 @@ import type { ProcessTime } from "./clock.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Random } from "./random.ts";
 import type { Scheduler } from "./scheduler.ts";
+import type { Votes } from "./votes.ts";
 import { SnapshotTransfer } from "./snapshot_transfer.ts";
 
 /** How messages fare from one member to another. */
@@ -44,12 +45,14 @@ export class Network {
   readonly scheduler: Scheduler;
   readonly random: Random;
   readonly coverage: Coverage;
+  readonly votes: Votes;
   readonly #endpoints = new Map<bigint, Endpoint>();
   /** By sender, then receiver. */
   readonly #links = new Map<bigint, Map<bigint, LinkState>>();
   readonly #transfers = new Set<SnapshotTransfer>();
 
-  constructor(scheduler: Scheduler, random: Random, coverage: Coverage) {
+  constructor(scheduler: Scheduler, random: Random, coverage: Coverage, votes: Votes) {
+    this.votes = votes;
     this.scheduler = scheduler;
     this.random = random;
     this.coverage = coverage;
@@ -92,6 +95,7 @@ export class Network {
 
   send(from: Endpoint, message: Message): void {
     const { coverage } = this;
+    if (message.type === MessageType.VOTE_RESPONSE && !message.reject) this.votes.onVote(from.id, message);
     if (message.type === MessageType.TIMEOUT_NOW) coverage.count("transfers under way");
     const link = this.link(from.id, message.to);
     if (link.isCut || !this.#endpoints.has(message.to)) {

@@ -138,7 +138,8 @@ export class MemberObserver {
       if (entry.type !== EntryType.NORMAL) this.#world.coverage.count("membership changes in a log");
     }
     const world = this.#world;
-    if (!isStart) this.#countRole(role, term);
+    if (isStart) world.network.votes.onStart(raft.id, term, vote);
+    else this.#countRole(role, term);
     world.observations.raft.push({
       moment: world.nextMoment(),
       ms: world.scheduler.nowMs,

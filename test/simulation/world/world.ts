@@ -20,6 +20,7 @@ import { Operator } from "./operator.ts";
 import { Random } from "./random.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Story } from "./story.ts";
+import { Votes } from "./votes.ts";
 import { WatchClient } from "./watch_client.ts";
 import { Workload } from "./workload.ts";
 
@@ -67,13 +68,15 @@ export class World {
   readonly #names = new Map<bigint, string>();
   #moment = 0;
   #appliedMax = 0;
-  #isHealed = false;
+  /** Nothing is broken any more. */
+  isHealed = false;
 
   constructor({ seed, memberCount, tellsStory }: WorldOptions) {
     this.seed = seed;
     this.#random = new Random(seed);
     this.story = new Story(tellsStory, () => this.scheduler.nowMs);
-    this.network = new Network(this.scheduler, this.#random.branch("network"), this.coverage);
+    const votes = new Votes((text) => this.violation(text));
+    this.network = new Network(this.scheduler, this.#random.branch("network"), this.coverage, votes);
     this.workload = new Workload(this.#random.branch("workload"));
     const count = memberCount ?? (this.#random.chance(0.15) ? 5 : 3);
     const initial = Array.from({ length: count }, (_, i) => ({
@@ -190,7 +193,7 @@ export class World {
   }
 
   restartLater(machine: Machine): void {
-    const delayMs = this.#isHealed ? 100 : 200 + this.#random.exponential(1500);
+    const delayMs = this.isHealed ? 100 : 200 + this.#random.exponential(1500);
     this.scheduler.after(delayMs, () => machine.start());
   }
 
@@ -246,7 +249,7 @@ export class World {
 
   #heal(operator: Operator): void {
     this.story.tell(() => "the world is healed");
-    this.#isHealed = true;
+    this.isHealed = true;
     this.network.heal();
     for (const machine of this.machines) {
       machine.healDisk();
