@@ -133,6 +133,55 @@ describe("linearizable reads", () => {
   });
 });
 
+describe("a leader whose disk stalls", () => {
+  test("goes on answering reads and sending heartbeats", async () => {
+    const cluster = await Cluster.start(3);
+    const { promise: end, resolve: endStall } = Promise.withResolvers<void>();
+    let isStalled = false;
+    const slow = cluster.machines[0];
+    cluster.crash(slow, { seed: 1, latency: () => isStalled ? end : Promise.resolve() });
+    await cluster.restart(slow);
+    await cluster.ready();
+    const leader = await cluster.untilLeader();
+    if (leader !== slow) {
+      const { id } = slow.running;
+      expect(await cluster.clockUntilSettled((settle) => leader.running.moveLeader(id, settle))).toBeUndefined();
+      await cluster.untilLeader((machine) => machine === slow);
+    }
+    const term = slow.running.raftTerm;
+    isStalled = true;
+    // The two others are a quorum: what they have is committed, and is applied here when it is durable here.
+    const waiting = beginPut(slow, "key", "value");
+    for (let i = 0; i < 5; i++) {
+      await cluster.clock.advance(1000);
+      expect(slow.running.isLeader).toBe(true);
+      expect(slow.running.raftTerm).toBe(term);
+    }
+    expect(waiting.answer).toBeUndefined();
+    for (const machine of cluster.others(slow)) expect(valueAt(machine, "key")).toBe("value");
+    // It sees what others hold already, and so waits; one that does not have to is answered at once.
+    const late = beginRead(slow, "key");
+    endStall();
+    await cluster.until(() => late.result !== undefined && waiting.answer !== undefined);
+    expect([late.result, waiting.answer]).toEqual(["value", "done"]);
+    await cluster.stopAll();
+  });
+
+  test("confirms a read without its disk", async () => {
+    const cluster = await Cluster.start(3);
+    let isStalled = false;
+    const slow = cluster.machines[0];
+    cluster.crash(slow, { seed: 1, latency: () => isStalled ? new Promise(() => {}) : Promise.resolve() });
+    await cluster.restart(slow);
+    await cluster.ready();
+    const leader = await cluster.untilLeader();
+    await untilEqual(cluster);
+    isStalled = true;
+    expect(await read(cluster, slow, "key")).toBe("nothing");
+    expect(await read(cluster, leader, "key")).toBe("nothing");
+  });
+});
+
 describe("a member that was away", () => {
   test("catches up from the log", async () => {
     const cluster = await Cluster.start(3);
