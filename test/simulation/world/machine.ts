@@ -1,7 +1,6 @@
 /** A machine: its disk, its clocks, and the member's process that runs on it, one after the other. */
 
 import { services } from "../../../src/api/mod.ts";
-import type { Logger } from "../../../src/io/log.ts";
 import type { Method } from "../../../src/io/rpc.ts";
 import { systemCrypto } from "../../../src/io/system/mod.ts";
 import { type ExistingCluster, type InitialMember, Member, type MemberOptions } from "../../../src/member/mod.ts";
@@ -274,23 +273,4 @@ export function peerUrlOf(name: string): string {
 /** A member that learns that it was removed from the cluster ends itself. */
 function isRemoval({ message }: Error): boolean {
   return message.includes("removed");
-}
-
-/** Log lines as lines of the story. */
-export function storyLogger(tell: (text: () => string) => void): Logger {
-  const line = (level: string) => (message: string, fields?: Record<string, unknown>) =>
-    tell(() => `${level} ${message} ${fields === undefined ? "" : fieldsText(fields)}`);
-  const logger: Logger = {
-    isEnabled: (level) => level !== "debug",
-    debug() {},
-    info: line("info"),
-    warn: line("warn"),
-    error: line("error"),
-    named: () => logger,
-  };
-  return logger;
-}
-
-function fieldsText(fields: Record<string, unknown>): string {
-  return JSON.stringify(fields, (_, value) => typeof value === "bigint" ? `${value}` : value);
 }

@@ -4,7 +4,6 @@
  * in which leases run out and nothing may go wrong any more.
  */
 
-import { silentLogger } from "../../../src/io/log.ts";
 import type { Logger } from "../../../src/io/log.ts";
 import type { Member } from "../../../src/member/mod.ts";
 import type { Member as ClusterMember } from "../../../src/membership/mod.ts";
@@ -13,7 +12,8 @@ import { Client } from "./client.ts";
 import type { PendingCall } from "./connection.ts";
 import { Coverage } from "./coverage.ts";
 import { Faults } from "./faults.ts";
-import { Machine, peerUrlOf, type Process, storyLogger } from "./machine.ts";
+import { Machine, peerUrlOf, type Process } from "./machine.ts";
+import { memberLog } from "./member_log.ts";
 import { Network } from "./network.ts";
 import { observe } from "./observer.ts";
 import { Operator } from "./operator.ts";
@@ -111,7 +111,7 @@ export class World {
   }
 
   log(name: string): Logger {
-    return this.story.isWanted ? storyLogger((text) => this.story.tell(() => `${name}: ${text()}`)) : silentLogger;
+    return memberLog(name, this.story, this.coverage);
   }
 
   nameOf(id: bigint): string {
