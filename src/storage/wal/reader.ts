@@ -201,9 +201,10 @@ export class LogReader {
       for (;;) {
         const byte = block[next++];
         crc |= (byte & 0x7f) << shift;
+        // The fifth byte holds the last four bits.
+        if (shift === 28 && byte > 0x0f) return this.#invalid("a malformed crc", at);
         if (byte < 0x80) break;
         shift += 7;
-        if (shift > 28) return this.#invalid("a malformed crc", at);
       }
       crc >>>= 0;
       let dataStart = payloadEnd;

@@ -135,3 +135,30 @@ function damage(content: Uint8Array, random: SimulatedRandom): Uint8Array {
       return copy;
   }
 }
+
+test("a bit that a checksum is too short for is refused like any other", async () => {
+  const { files } = await writeLog(new SimulatedRandom(5));
+  let count = 0;
+  for (const [path, content] of files) {
+    const view = new DataView(content.buffer, content.byteOffset, content.length);
+    for (let at = 0; at + 16 <= content.length && view.getUint32(at, true) > 0;) {
+      const size = view.getUint32(at, true);
+      const last = at + 15;
+      // Most checksums take five bytes, of which the last holds four bits.
+      if (content.subarray(at + 11, last).every((byte) => byte >= 0x80)) {
+        for (const bit of [4, 5, 6]) {
+          const damaged = new Map(files);
+          const copy = content.slice();
+          copy[last] ^= 1 << bit;
+          damaged.set(path, copy);
+          const found = await readLog(damaged);
+          expect(found).toBeInstanceOf(WalError);
+          expect((found as WalError).message).toContain(`byte ${at}: a malformed crc`);
+          count++;
+        }
+      }
+      at += 8 + size + (8 - size % 8) % 8;
+    }
+  }
+  expect(count).toBeGreaterThan(20);
+});
