@@ -59,7 +59,9 @@ export const MUTATIONS: readonly Mutation[] = [
     replacements: [{
       file: "src/member/member.ts",
       before: 'raft.applyConfChange({ type: applied.type as ConfChange["type"], memberId: applied.memberId });',
-      after: 'raft.applyConfChange({ type: applied.type as ConfChange["type"], memberId: 0n });',
+      // Only removals.
+      after: 'raft.applyConfChange({ type: applied.type as ConfChange["type"], ' +
+        "memberId: applied.type === 1 ? 0n : applied.memberId });",
     }],
   },
   {
