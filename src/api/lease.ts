@@ -10,6 +10,7 @@ import { LEASE_KEYS_PER_STEP, LEASE_RENEWALS_MAX } from "../base/limits.ts";
 import { WireWriter } from "../base/varint.ts";
 import type { Method, StreamCall, UnaryCall } from "../io/rpc.ts";
 import { LEASE_COST } from "../keyspace/mod.ts";
+import type { LeaseStatus } from "../lease/mod.ts";
 import type { Member } from "../member/mod.ts";
 import { RaftOperation } from "../wire/mod.ts";
 import { fromMember } from "./errors.ts";
@@ -56,13 +57,28 @@ function timeToLive(member: Member, call: UnaryCall, bytes: Uint8Array): void {
   const { ID, keys } = decodeMessage(LeaseTimeToLiveRequestSchema, bytes);
   member.linearizableRead((error) => {
     if (error !== undefined) fail(call, fromMember(error));
-    else member.whenApplied(() => answerTimeToLive(member, call, ID, keys));
+    else member.whenApplied(() => findTimeToLive(member, call, ID, keys));
   });
 }
 
-function answerTimeToLive(member: Member, call: UnaryCall, id: bigint, wantsKeys: boolean): void {
+/** What a lease has left only the leader knows; everything else every member does. */
+function findTimeToLive(member: Member, call: UnaryCall, id: bigint, wantsKeys: boolean): void {
+  const status = member.keyspace.lessor.timeToLive(id, member.nowMs);
+  if (status === undefined || status.ttl !== undefined) return answerTimeToLive(member, call, id, wantsKeys, status);
+  member.remainingTtl(id, (ttl, error) => {
+    if (error !== undefined) return fail(call, fromMember(error));
+    member.whenApplied(() => answerTimeToLive(member, call, id, wantsKeys, { ...status, ttl }));
+  });
+}
+
+function answerTimeToLive(
+  member: Member,
+  call: UnaryCall,
+  id: bigint,
+  wantsKeys: boolean,
+  status: LeaseStatus | undefined,
+): void {
   const { lessor } = member.keyspace;
-  const status = lessor.timeToLive(id, member.nowMs);
   const writer = new WireWriter();
   writer.integer64Field(2, id);
   writer.integerField(3, status === undefined ? -1 : status.ttl ?? 0);

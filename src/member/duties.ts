@@ -19,7 +19,8 @@ export interface DutiesParts {
   /** Calls back once this member's state is as new as every write acknowledged before. */
   readonly linearizableRead: (callback: (error: MemberError | undefined) => void) => void;
   /** Asks the leader; undefined: there is none, or no answer. */
-  readonly askLeader: (id: bigint) => Promise<number | undefined>;
+  readonly askLeaderToRenew: (id: bigint) => Promise<number | undefined>;
+  readonly askLeaderForTtl: (id: bigint) => Promise<number | undefined>;
   readonly timeoutMs: number;
 }
 
@@ -78,6 +79,19 @@ export class Duties {
     );
   }
 
+  /** See Member.remainingTtl. */
+  remainingTtl(id: bigint, settle: RenewalSettle): void {
+    this.#findTtl({ id, settle, sinceMs: this.#parts.clock.monotonicMs() });
+  }
+
+  /** The same for another member; undefined: only the leader knows, and this is not it. */
+  remainingTtlFor(id: bigint): number | undefined {
+    const { clock, keyspace } = this.#parts;
+    if (!keyspace.lessor.isPrimary) return undefined;
+    const status = keyspace.lessor.timeToLive(id, clock.monotonicMs());
+    return status === undefined ? -1 : status.ttl;
+  }
+
   /** Revocations have been applied. */
   retryRenewals(): void {
     if (this.#waiting.length === 0) return;
@@ -98,11 +112,27 @@ export class Duties {
   }
 
   #ask(renewal: Renewal): void {
-    const { clock, askLeader, timeoutMs } = this.#parts;
-    askLeader(renewal.id).then((ttl) => {
+    const { askLeaderToRenew } = this.#parts;
+    askLeaderToRenew(renewal.id).then((ttl) => {
       if (ttl !== undefined) renewal.settle(ttl, undefined);
-      else if (clock.monotonicMs() - renewal.sinceMs >= timeoutMs) renewal.settle(0, "timeout");
-      else clock.after(ASK_RETRY_MS, () => this.#renew(renewal));
+      else this.#later(renewal, () => this.#renew(renewal));
+    });
+  }
+
+  /** There was no answer: another leader may have one. */
+  #later({ settle, sinceMs }: Renewal, retry: () => void): void {
+    const { clock, timeoutMs } = this.#parts;
+    if (clock.monotonicMs() - sinceMs >= timeoutMs) settle(0, "timeout");
+    else clock.after(ASK_RETRY_MS, retry);
+  }
+
+  #findTtl(query: Renewal): void {
+    if (this.#isStopped) return query.settle(0, "stopped");
+    const ttl = this.remainingTtlFor(query.id);
+    if (ttl !== undefined) return query.settle(ttl, undefined);
+    this.#parts.askLeaderForTtl(query.id).then((ttl) => {
+      if (ttl !== undefined) query.settle(ttl, undefined);
+      else this.#later(query, () => this.#findTtl(query));
     });
   }
 

@@ -155,6 +155,7 @@ export class Member implements MemberDatabase {
       openSnapshot: () => this.openSnapshot(),
       onRemoved: () => this.#onRemoved(),
       renewLease: (id) => this.#duties.renewLeaseFor(id),
+      remainingTtl: (id) => this.#duties.remainingTtlFor(id),
       wake: () => this.#loop.wake(),
     });
     this.#loop = new Loop({
@@ -269,7 +270,8 @@ export class Member implements MemberDatabase {
       isCaughtUp: () => this.isReadable || this.#loop.appliedIndex >= raft.commitIndex,
       proposeAsLeader: (operation, body) => this.#proposeAsLeader(operation, body),
       linearizableRead: (callback) => this.linearizableRead(callback),
-      askLeader: (id) => this.#peers.renewLease(raft.leader, id),
+      askLeaderToRenew: (id) => this.#peers.renewLease(raft.leader, id),
+      askLeaderForTtl: (id) => this.#peers.remainingTtl(raft.leader, id),
       timeoutMs: this.requestTimeoutMs,
     });
   }
@@ -453,6 +455,11 @@ export class Member implements MemberDatabase {
    */
   renewLease(id: bigint, settle: RenewalSettle): void {
     this.#duties.renewLease(id, settle);
+  }
+
+  /** How many seconds a lease has left, negative where it is overdue, as the leader knows. */
+  remainingTtl(id: bigint, settle: RenewalSettle): void {
+    this.#duties.remainingTtl(id, settle);
   }
 
   /** See MemberDatabase. */

@@ -23,6 +23,7 @@ export interface PeersParts {
   readonly onRemoved: () => void;
   /** See TransportHandler. */
   readonly renewLease: (id: bigint) => Promise<number | undefined>;
+  readonly remainingTtl: (id: bigint) => number | undefined;
   /** Asks for a turn. */
   readonly wake: () => void;
 }
@@ -136,6 +137,13 @@ export class Peers implements TransportHandler {
     return transport.renewLease(to, id);
   }
 
+  /** Asks a member, as the leader, for what a lease has left; as `renewLease`. */
+  remainingTtl(to: bigint, id: bigint): Promise<number | undefined> {
+    const { transport, memberId } = this.#parts;
+    if (transport === undefined || to === NO_MEMBER || to === memberId) return Promise.resolve(undefined);
+    return transport.remainingTtl(to, id);
+  }
+
   // --- what the transport tells
 
   receive(message: Message): void {
@@ -156,6 +164,10 @@ export class Peers implements TransportHandler {
 
   onRenewLease(id: bigint): Promise<number | undefined> {
     return this.#isRunning ? this.#parts.renewLease(id) : Promise.resolve(undefined);
+  }
+
+  onRemainingTtl(id: bigint): Promise<number | undefined> {
+    return Promise.resolve(this.#isRunning ? this.#parts.remainingTtl(id) : undefined);
   }
 
   isRemoved(id: bigint): boolean {

@@ -38,6 +38,9 @@ export interface Transport {
    */
   renewLease(to: bigint, leaseId: bigint): Promise<number | undefined>;
 
+  /** Asks a peer, as the leader, how many seconds a lease has left, negative where it is overdue. As `renewLease`. */
+  remainingTtl(to: bigint, leaseId: bigint): Promise<number | undefined>;
+
   /** Monotonic milliseconds since when the peer can be reached without a break; undefined: it cannot at present. */
   activeSinceMs(id: bigint): number | undefined;
   /** The version that the peer's program said it is, for example "3.7.1"; undefined: not known. */
@@ -55,6 +58,7 @@ export interface TransportHandler {
   receiveSnapshot(message: Message, pieces: AsyncIterable<Uint8Array>): Promise<void>;
   /** A peer takes this member for the leader; as `Transport.renewLease`. Never rejects. */
   onRenewLease(leaseId: bigint): Promise<number | undefined>;
+  onRemainingTtl(leaseId: bigint): Promise<number | undefined>;
   /** Something sent to this peer was lost, for sure or maybe. */
   reportUnreachable(id: bigint): void;
   /** The cluster has removed this member for ever: the peer is to be told so. */

@@ -125,6 +125,11 @@ class MemoryTransport implements Transport {
     return this.#network.isOpen(this.#id, to) ? await endpoints.get(to)!.handler.onRenewLease(leaseId) : undefined;
   }
 
+  async remainingTtl(to: bigint, leaseId: bigint): Promise<number | undefined> {
+    const { endpoints } = this.#network;
+    return this.#network.isOpen(this.#id, to) ? await endpoints.get(to)!.handler.onRemainingTtl(leaseId) : undefined;
+  }
+
   activeSinceMs(id: bigint): number | undefined {
     return this.#peers.has(id) && this.#network.isOpen(this.#id, id) ? 0 : undefined;
   }

@@ -350,6 +350,8 @@ describe("leadership", () => {
       await cluster.clock.advance(6000);
       expect(await renew()).toBe(10);
     }
+    await cluster.clock.advance(3000);
+    expect(await cluster.clockUntilSettled<number>((settle) => follower.running.remainingTtl(7n, settle))).toBe(6);
     cluster.crash(leader);
     await cluster.untilLeader((machine) => machine !== leader);
     await cluster.clock.advance(8000);

@@ -243,6 +243,12 @@ export class SimulatedTransport implements Transport {
     return this.#network.ask(endpoint, to, (handler) => handler.onRenewLease(leaseId));
   }
 
+  remainingTtl(to: bigint, leaseId: bigint): Promise<number | undefined> {
+    const endpoint = this.#endpoint;
+    if (endpoint === undefined || !this.#peers.has(to)) return Promise.resolve(undefined);
+    return this.#network.ask(endpoint, to, (handler) => handler.onRemainingTtl(leaseId));
+  }
+
   activeSinceMs(id: bigint): number | undefined {
     const endpoint = this.#endpoint;
     if (endpoint === undefined || !this.#peers.has(id) || !this.#network.isReachable(endpoint.id, id)) {
