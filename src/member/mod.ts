@@ -11,8 +11,13 @@
  * 4. The database is never behind a snapshot that the log has a record of, and no segment is purged that a restart from
  *    the database needs.
  * 5. No turn lasts longer than a few milliseconds: entries, jobs and catch-up stop at their share of TURN_MS_MAX.
+ * 6. What says that something is durable here (an acknowledgement, a vote, asking for votes) leaves after its append;
+ *    everything else leaves at once, so that heartbeats and reads do not wait for the disk.
+ * 7. A received database is safe before raft hears of its snapshot. While it is read nothing is applied, and the state that
+ *    it replaces answers reads that need no newer one; then it takes over within one turn.
+ * 8. A leader decides by its clock only in its own log: what it proposes for leases is never passed on to another leader.
  *
- * Absent: peers.
+ * Absent: how messages travel (peer); checks of membership changes that take knowledge of other members' health.
  *
  * Read: options, request_ids, proposals, pending_reads, membership_changes, inbox, jobs, loop, peers (snapshot_sender,
  * snapshot_receiver), snapshot_install, duties, space_alarm, space_monitor (prefix_survey),
