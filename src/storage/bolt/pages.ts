@@ -169,9 +169,9 @@ export class PageReader {
 
   async #read(block: number, size: number): Promise<Run> {
     const { file } = this.#source;
-    const bytes = this.#buffer(size);
     const position = block * this.#blockSize;
     const end = Math.min(size, this.#source.size - position);
+    const bytes = this.#buffer(Math.ceil(end / this.#blockSize) * this.#blockSize);
     for (let done = 0; done < end;) {
       const count = await file.read(bytes.subarray(done, end), position + done);
       if (count === 0) {

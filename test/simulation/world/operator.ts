@@ -5,11 +5,10 @@ import type { Member as ClusterMember } from "../../../src/membership/mod.ts";
 import { ask } from "./connection.ts";
 import { Machine, peerUrlOf, type Process } from "./machine.ts";
 import type { Random } from "./random.ts";
-import type { World } from "./world.ts";
+import { MEMBERS_MIN, type World } from "./world.ts";
 
 const INTERVAL_MS = 2500;
 const MEMBERS_MAX = 5;
-const MEMBERS_MIN = 3;
 
 export class Operator {
   readonly #world: World;
@@ -64,6 +63,7 @@ export class Operator {
     if (process === undefined) return this.#pause();
     this.followMembership(members);
     const learners = members.filter(({ isLearner }) => isLearner);
+    if (members.length < MEMBERS_MIN) return this.#add(process);
     switch (this.#random.weighted({ transfer: 4, add: 3, promote: 5, remove: 3, defragment: 1 })) {
       case "transfer":
         return this.#transfer(members);

@@ -26,12 +26,14 @@ import { Workload } from "./workload.ts";
 
 export interface WorldOptions {
   readonly seed: number;
-  /** Members that the cluster begins with. Default: three, or sometimes five. */
+  /** Members that the cluster begins with. Default: mostly three; one that is alone is joined by others. */
   readonly memberCount?: number;
   /** Write down what happens for people. */
   readonly tellsStory: boolean;
 }
 
+const INITIAL_COUNTS = [1, 3, 3, 3, 3, 3, 3, 3, 3, 5, 5];
+export const MEMBERS_MIN = 3;
 const CLIENT_COUNT = 5;
 const WATCHER_COUNT = 3;
 export const OPERATIONS_MIN = 300;
@@ -78,7 +80,7 @@ export class World {
     const votes = new Votes((text) => this.violation(text));
     this.network = new Network(this.scheduler, this.#random.branch("network"), this.coverage, votes);
     this.workload = new Workload(this.#random.branch("workload"));
-    const count = memberCount ?? (this.#random.chance(0.15) ? 5 : 3);
+    const count = memberCount ?? this.#random.pick(INITIAL_COUNTS);
     const initial = Array.from({ length: count }, (_, i) => ({
       name: `m${i + 1}`,
       peerUrls: [peerUrlOf(`m${i + 1}`)],
@@ -217,8 +219,10 @@ export class World {
     this.faultCount = faults.count;
     if (this.violations.length > 0) return;
 
-    operator.stop();
     this.#heal(operator);
+    const hasMembers = (): boolean => this.machines.length >= MEMBERS_MIN;
+    if (!scheduler.runUntilDone(hasMembers, scheduler.nowMs + CONVERGENCE_MS, LOOK_MS)) return this.#notConverged();
+    operator.stop();
     const deadlineMs = scheduler.nowMs + CONVERGENCE_MS;
     const isWorkDone = (): boolean => {
       operator.followMembership(this.newestMembers());
