@@ -524,6 +524,9 @@ export class Member implements MemberDatabase {
       log.info("started as single-node; fast-forwarding election ticks", { "local-member-id": idText(this.id) });
       raft.campaign();
       this.#loop.wake();
+      // What it acknowledged in an earlier life is known to be committed only then. (If the rest of the log brings other
+      // voters, it may take them too: so not for ever.)
+      await new Promise<void>((resolve) => this.linearizableRead(() => resolve()));
     } else this.#advanceElection();
     const ready = this.#becomeReady();
     if (transport === undefined) await ready;
