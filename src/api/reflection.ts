@@ -22,11 +22,12 @@ type Answer = MessageInitShape<typeof ServerReflectionResponseSchema>["messageRe
  * imports behind it.
  */
 export function reflectionService(services: readonly DescService[]): Method[] {
-  const registry = new Registry(services);
+  // Made for the first who asks: most servers are never asked.
+  let registry: Registry | undefined;
   return ["grpc.reflection.v1", "grpc.reflection.v1alpha"].map((name): Method => ({
     kind: "bidi_streaming",
     path: `/${name}.ServerReflection/ServerReflectionInfo`,
-    handle: (call) => serve(call, registry),
+    handle: (call) => serve(call, registry ??= new Registry(services)),
   }));
 }
 

@@ -65,7 +65,7 @@ const MINIMUMS: Readonly<Record<string, number>> = {
   "judged: log matching: entries seen in two logs": 25_000,
   "judged: revisions: old reads": 1000,
   "judged: revisions: outcomes resolved": 140,
-  "judged: state hash: hashes of two members": 900,
+  "judged: state hash: hashes of two members": 600,
   "judged: watches: events": 7000,
   "judged: watches: resumptions": 600,
 };

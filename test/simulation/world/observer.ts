@@ -19,7 +19,7 @@ import { toText } from "./requests.ts";
 import type { World } from "./world.ts";
 
 /** Every so many entries the whole state is hashed. */
-const HASH_INTERVAL = 16;
+const HASH_INTERVAL = 24;
 
 const digests = new WeakMap<Entry, number>();
 
