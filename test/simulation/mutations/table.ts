@@ -88,4 +88,20 @@ export const MUTATIONS: readonly Mutation[] = [
       after: "    const expiryMs = now + extendMs + 2 * lease.refreshTtl * 1000;\n",
     }],
   },
+  {
+    name: "skip-checkpoint-fsync",
+    replacements: [{
+      file: "src/storage/bolt/writer.ts",
+      before: "    await file.write(area, position);\n    await file.syncData();\n",
+      after: "    await file.write(area, position);\n",
+    }],
+  },
+  {
+    name: "skip-directory-fsync",
+    replacements: [{
+      file: "src/storage/wal/wal.ts",
+      before: "    await this.#timed(this.#disk.syncDirectory(directory));\n",
+      after: "",
+    }],
+  },
 ];
