@@ -50,6 +50,8 @@ export class Process {
   /** Once it is started. */
   member: Member | undefined;
   methods: ReadonlyMap<string, Method> = new Map();
+  /** It was told to stop. */
+  isStopping = false;
   /** A disk operation was made to fail: the member may end itself. */
   hasFailedDisk = false;
 
@@ -61,7 +63,7 @@ export class Process {
   }
 
   get isReady(): boolean {
-    return this.member !== undefined && !this.time.isEnded;
+    return this.member !== undefined && !this.isStopping && !this.time.isEnded;
   }
 }
 
@@ -135,6 +137,9 @@ export class Machine {
     const process = this.process;
     if (process?.member === undefined) return this.kill();
     const { member } = process;
+    // Nobody tells it twice.
+    if (process.isStopping) return;
+    process.isStopping = true;
     this.#world.story.tell(() => `${this.name} is told to stop`);
     this.#world.coverage.count("stops");
     process.time.run(0, () => {
