@@ -178,9 +178,11 @@ async function read<T>(path: string, action: () => Promise<T>): Promise<T> {
     }
     if (!(error instanceof BoltError)) throw error;
     const message = error.message.includes(path) ? error.message : `${path}: ${error.message}`;
-    throw new DataDirectoryError(`the database is damaged: ${message}; the file was left as it is: ${REMEDY}`, {
-      cause: error,
-    });
+    throw new DataDirectoryError(
+      `the database is damaged: ${message}; the file was left as it is: ${REMEDY} (if etcd was killed on this ` +
+        "directory right after a start, start it there once more first: it was about to write the file)",
+      { cause: error },
+    );
   }
 }
 
