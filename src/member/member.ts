@@ -106,6 +106,9 @@ export class Member implements MemberDatabase {
   #removal: Timer | undefined;
   /** Monotonic milliseconds of the last tick. */
   #lastTickMs = -Infinity;
+  /** How often this process stood still, and how often it had when a quorum last confirmed what it believes. */
+  #standstillCount = 0;
+  #standstillsConfirmed = 0;
   readonly #ready = Promise.withResolvers<void>();
 
   private constructor(
@@ -266,10 +269,10 @@ export class Member implements MemberDatabase {
       clock,
       keyspace,
       isLeader,
-      isOnTime: () => clock.monotonicMs() - this.#lastTickMs <= ON_TIME_TICKS * options.tickMs,
+      isOnTime: () => this.#standstillCount === this.#standstillsConfirmed && !this.#isLate(clock.monotonicMs()),
       isCaughtUp: () => this.isReadable || this.#loop.appliedIndex >= raft.commitIndex,
       proposeAsLeader: (operation, body) => this.#proposeAsLeader(operation, body),
-      linearizableRead: (callback) => this.linearizableRead(callback),
+      linearizableRead: (callback) => this.#confirm(callback),
       askLeaderToRenew: (id) => this.#peers.renewLease(raft.leader, id),
       askLeaderForTtl: (id) => this.#peers.remainingTtl(raft.leader, id),
       timeoutMs: this.requestTimeoutMs,
@@ -559,6 +562,8 @@ export class Member implements MemberDatabase {
     const { clock } = this.#options;
     this.#loop.tick();
     const now = clock.monotonicMs();
+    // After a standstill the tick may come before the messages that tell of another leader.
+    if (this.#isLate(now)) this.#standstillCount++;
     this.#lastTickMs = now;
     this.keyspace.watchHub.tick(now);
     const timeoutMs = this.requestTimeoutMs;
@@ -682,6 +687,19 @@ export class Member implements MemberDatabase {
       "local-member-id": idText(this.id),
       "cluster-id": idText(this.clusterId),
       "publish-timeout": formatDuration(this.requestTimeoutMs),
+    });
+  }
+
+  #isLate(nowMs: number): boolean {
+    return nowMs - this.#lastTickMs > ON_TIME_TICKS * this.#options.tickMs;
+  }
+
+  /** A linearizable read, which also shows that no standstill before it has made this member a leader of the past. */
+  #confirm(callback: Read): void {
+    const count = this.#standstillCount;
+    this.linearizableRead((error) => {
+      if (error === undefined) this.#standstillsConfirmed = count;
+      callback(error);
     });
   }
 

@@ -59,11 +59,14 @@ class Attributor {
     // What happened before the call and shows in its answer may look like its own doing: a key that another has deleted
     // while the lease that is then revoked held it.
     const isLater = made !== undefined && made.moment < operation.invoked && this.#isReader(operation, made.after);
-    const isWriter = made !== undefined && !isLater && this.#isMaker(operation, made);
+    const isWriter = made !== undefined && !isLater && this.#isMaker(operation, made) &&
+      !this.#isIdleBeside(operation, made);
     if (isWriter) {
       this.#findings.judge("writes");
       const other = this.#makers.get(revision);
-      if (other !== undefined) return fail(`the revision was made by another: ${operationText(other)}`);
+      if (other !== undefined && !this.#isReader(other, made.after)) {
+        return fail(`the revision was made by another: ${operationText(other)}`);
+      }
       this.#makers.set(revision, operation);
       if (made.moment < operation.invoked) return fail("the revision was made before the call");
     }
@@ -82,6 +85,14 @@ class Attributor {
     return predictKeys(request, made.before, made.revision).some(({ response, events }) =>
       events.length > 0 && eventsMatch(events, made.events) && isAnswer(response, outcome)
     );
+  }
+
+  /**
+   * Whether another has made the revision, and the operation, right behind it, did nothing and was answered so: a lease
+   * is revoked while its only key is deleted.
+   */
+  #isIdleBeside(operation: Operation, { revision, after }: HistoricRevision): boolean {
+    return this.#makers.has(revision) && this.#isReader(operation, after);
   }
 
   /** Whether the operation changes nothing at that place, and was answered so. */
