@@ -82,6 +82,20 @@ test("two writes cannot have made one revision", () => {
   expect(violations(scribe)[0]).toContain("the revision was made by another: client 1, 4..6: delete a");
 });
 
+test("a lease revoked while its only key is deleted has made nothing, whoever is judged first", () => {
+  for (const [first, second] of [[1, 2], [2, 1]] as const) {
+    const scribe = new Scribe();
+    scribe.do(3, grant(5n, 1000));
+    scribe.do(3, put("a", "v1", 5n));
+    const operations = [scribe.begin(first, first === 1 ? del("a") : { kind: "leaseRevoke", id: 5n })];
+    operations.push(scribe.begin(second, second === 1 ? del("a") : { kind: "leaseRevoke", id: 5n }));
+    operations.sort((one, other) => one.client - other.client);
+    for (const operation of operations) scribe.execute(operation);
+    for (const operation of operations) scribe.answer(operation);
+    expect(violations(scribe)).toEqual([]);
+  }
+});
+
 test("an acknowledged write that is not in the history is found", () => {
   const scribe = new Scribe();
   const lost = scribe.do(1, put("a", "v1"));
