@@ -33,6 +33,8 @@ const COUNT_MAX = 24;
 const DURATION_MS = 3500;
 /** The last ones begin this long before all are over, so that each finds something to break. */
 const LAST_BEFORE_END_MS = 3000;
+/** While nothing is up, nothing else can be broken. */
+const OUTAGE_MS_MAX = 2500;
 /** Where nothing is up that could be broken. */
 const RETRY_MS = 300;
 
@@ -58,7 +60,12 @@ export class Faults {
     const machines = this.#world.machines.filter((machine) => machine.isUp && !machine.isRetired);
     if (machines.length === 0) return void scheduler.after(RETRY_MS, () => this.#begin(kind));
     const machine = this.#random.pick(machines);
-    const durationMs = Math.min(200 + this.#random.exponential(DURATION_MS), this.#endMs - scheduler.nowMs);
+    const isOutage = machines.length === 1 || kind === "power loss everywhere";
+    const durationMs = Math.min(
+      200 + this.#random.exponential(DURATION_MS),
+      this.#endMs - scheduler.nowMs,
+      isOutage ? OUTAGE_MS_MAX : Infinity,
+    );
     this.count++;
     this.#world.coverage.count(`faults: ${kind}`);
     this.#world.story.tell(() => `fault: ${kind} (${machine.name}) for ${durationMs.toFixed(0)} ms`);

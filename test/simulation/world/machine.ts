@@ -77,6 +77,8 @@ export class Machine {
   /** The next fault of the disk, and the operations before it. */
   #armed: { fault: Fault; operationsLeft: number } | undefined;
   process: Process | undefined;
+  /** It was to start again while the process, told to stop, had not ended. */
+  #isStartDue = false;
   /** Its member was removed from the cluster, or is about to be: it is not started any more. */
   isRetired = false;
   /** Known once it has been a member. */
@@ -103,7 +105,9 @@ export class Machine {
   /** Starts the member's process on what the disk holds. */
   start(): void {
     const world = this.#world;
+    if (this.process?.isStopping === true) this.#isStartDue = true;
     if (this.process !== undefined || this.isRetired) return;
+    this.#isStartDue = false;
     // Some processes are so slow that their turns end before their work does.
     const readingCostMs = this.#random.chance(0.15) ? this.#random.between(0.2, 3) : 0;
     const time = new ProcessTime(world.scheduler, this.time, readingCostMs, () => world.entered = process);
@@ -144,7 +148,9 @@ export class Machine {
     this.#world.coverage.count("stops");
     process.time.run(0, () => {
       member.stop().then(() => {
-        if (this.process === process) this.kill();
+        if (this.process !== process) return;
+        this.kill();
+        if (this.#isStartDue) this.#world.scheduler.after(0, () => this.start());
       }, (reason) => this.#onFatal(process, reason as Error, "could not stop"));
     });
   }
