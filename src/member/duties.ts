@@ -84,14 +84,6 @@ export class Duties {
     this.#findTtl({ id, settle, sinceMs: this.#parts.clock.monotonicMs() });
   }
 
-  /** The same for another member; undefined: only the leader knows, and this is not it. */
-  remainingTtlFor(id: bigint): number | undefined {
-    const { clock, keyspace } = this.#parts;
-    if (!keyspace.lessor.isPrimary) return undefined;
-    const status = keyspace.lessor.timeToLive(id, clock.monotonicMs());
-    return status === undefined ? -1 : status.ttl;
-  }
-
   /** Revocations have been applied. */
   retryRenewals(): void {
     if (this.#waiting.length === 0) return;
@@ -128,12 +120,20 @@ export class Duties {
 
   #findTtl(query: Renewal): void {
     if (this.#isStopped) return query.settle(0, "stopped");
-    const ttl = this.remainingTtlFor(query.id);
+    const ttl = this.#ownTtl(query.id);
     if (ttl !== undefined) return query.settle(ttl, undefined);
     this.#parts.askLeaderForTtl(query.id).then((ttl) => {
       if (ttl !== undefined) query.settle(ttl, undefined);
       else this.#later(query, () => this.#findTtl(query));
     });
+  }
+
+  /** Undefined: only the leader knows, and this is not it. */
+  #ownTtl(id: bigint): number | undefined {
+    const { clock, keyspace } = this.#parts;
+    if (!keyspace.lessor.isPrimary) return undefined;
+    const status = keyspace.lessor.timeToLive(id, clock.monotonicMs());
+    return status === undefined ? -1 : status.ttl;
   }
 
   #revokeExpired(): void {

@@ -26,6 +26,8 @@ import { type MemberOptions, requestTimeoutMs } from "./options.ts";
 import { Inbox } from "./inbox.ts";
 import { MembershipChanges, type ReconfigurationSettle } from "./membership_changes.ts";
 import { PendingReads, type Read } from "./pending_reads.ts";
+import { PeerAnswers } from "./peer_answers.ts";
+import { PeerQuestions } from "./peer_questions.ts";
 import { Peers } from "./peers.ts";
 import { type MemberError, Proposals, type Settle } from "./proposals.ts";
 import { RequestIds } from "./request_ids.ts";
@@ -147,6 +149,12 @@ export class Member implements MemberDatabase {
       wake: () => this.#loop.wake(),
     });
     const inbox = new Inbox();
+    const questions = new PeerQuestions({ transport: options.transport, memberId: this.id });
+    const answers = new PeerAnswers({
+      renewLease: (id) => this.#duties.renewLeaseFor(id),
+      keyspace,
+      nowMs: () => clock.monotonicMs(),
+    });
     this.#peers = new Peers({
       clock,
       log: options.log,
@@ -157,8 +165,7 @@ export class Member implements MemberDatabase {
       snapshots: bootstrapped.directory.snapshots,
       openSnapshot: () => this.openSnapshot(),
       onRemoved: () => this.#onRemoved(),
-      renewLease: (id) => this.#duties.renewLeaseFor(id),
-      remainingTtl: (id) => this.#duties.remainingTtlFor(id),
+      answer: (question) => answers.answer(question),
       wake: () => this.#loop.wake(),
     });
     this.#loop = new Loop({
@@ -273,8 +280,8 @@ export class Member implements MemberDatabase {
       isCaughtUp: () => this.isReadable || this.#loop.appliedIndex >= raft.commitIndex,
       proposeAsLeader: (operation, body) => this.#proposeAsLeader(operation, body),
       linearizableRead: (callback) => this.#confirm(callback),
-      askLeaderToRenew: (id) => this.#peers.renewLease(raft.leader, id),
-      askLeaderForTtl: (id) => this.#peers.remainingTtl(raft.leader, id),
+      askLeaderToRenew: (id) => questions.renewLease(raft.leader, id),
+      askLeaderForTtl: (id) => questions.remainingTtl(raft.leader, id),
       timeoutMs: this.requestTimeoutMs,
     });
   }

@@ -1,11 +1,12 @@
 import type { Clock } from "../io/clock.ts";
 import type { Logger } from "../io/log.ts";
 import type { Member as ClusterMember, Membership } from "../membership/mod.ts";
-import type { Transport, TransportHandler } from "../peer/mod.ts";
-import { APPLY_THREAD, type Message, MessageType, NO_MEMBER } from "../raft/mod.ts";
+import type { Answer, Question, Transport, TransportHandler } from "../peer/mod.ts";
+import { APPLY_THREAD, type Message, MessageType } from "../raft/mod.ts";
 import type { SnapshotDirectory } from "../storage/snapshot_directory.ts";
 import type { PositionedSnapshot } from "./database_snapshot.ts";
 import type { Inbox } from "./inbox.ts";
+import { textAnswer } from "./peer_answers.ts";
 import { SnapshotReceiver } from "./snapshot_receiver.ts";
 import { SnapshotSender } from "./snapshot_sender.ts";
 
@@ -22,8 +23,7 @@ export interface PeersParts {
   /** Somebody told this member that it was removed. */
   readonly onRemoved: () => void;
   /** See TransportHandler. */
-  readonly renewLease: (id: bigint) => Promise<number | undefined>;
-  readonly remainingTtl: (id: bigint) => number | undefined;
+  readonly answer: (question: Question) => Promise<Answer>;
   /** Asks for a turn. */
   readonly wake: () => void;
 }
@@ -130,20 +130,6 @@ export class Peers implements TransportHandler {
     return longest;
   }
 
-  /** Asks a member to renew a lease; undefined: it has no answer, or there is no way to it. */
-  renewLease(to: bigint, id: bigint): Promise<number | undefined> {
-    const { transport, memberId } = this.#parts;
-    if (transport === undefined || to === NO_MEMBER || to === memberId) return Promise.resolve(undefined);
-    return transport.renewLease(to, id);
-  }
-
-  /** Asks a member, as the leader, for what a lease has left; as `renewLease`. */
-  remainingTtl(to: bigint, id: bigint): Promise<number | undefined> {
-    const { transport, memberId } = this.#parts;
-    if (transport === undefined || to === NO_MEMBER || to === memberId) return Promise.resolve(undefined);
-    return transport.remainingTtl(to, id);
-  }
-
   // --- what the transport tells
 
   receive(message: Message): void {
@@ -162,12 +148,8 @@ export class Peers implements TransportHandler {
     this.#parts.wake();
   }
 
-  onRenewLease(id: bigint): Promise<number | undefined> {
-    return this.#isRunning ? this.#parts.renewLease(id) : Promise.resolve(undefined);
-  }
-
-  onRemainingTtl(id: bigint): Promise<number | undefined> {
-    return Promise.resolve(this.#isRunning ? this.#parts.remainingTtl(id) : undefined);
+  answer(question: Question): Promise<Answer> {
+    return this.#isRunning ? this.#parts.answer(question) : Promise.resolve(textAnswer(503, "the member is stopped"));
   }
 
   isRemoved(id: bigint): boolean {

@@ -9,6 +9,24 @@ export interface SnapshotView {
   close(): Promise<void>;
 }
 
+/** What one member asks another outside of raft, in the form of an HTTP request. */
+export interface Question {
+  readonly method: "GET" | "POST";
+  /** Path and query: "/members/promote/10276657743932975437". */
+  readonly path: string;
+  /** Empty where there is no body. */
+  readonly contentType: string;
+  /** Belongs to whoever takes the question. */
+  readonly body: Uint8Array;
+}
+
+/** What it is told: an HTTP response. */
+export interface Answer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: Uint8Array;
+}
+
 /**
  * How a member reaches the others. Messages may be lost, doubled and reordered, but arrive unchanged or not at all, and
  * `Message.from` is who really sent them. Nothing here throws or waits; peers that are not known are ignored.
@@ -33,13 +51,10 @@ export interface Transport {
   sendSnapshot(message: Message, view: SnapshotView): Promise<boolean>;
 
   /**
-   * Asks a peer, as the leader, to renew a lease. Its TTL in seconds, 0 where there is no such lease; undefined where there
-   * is no answer. Never rejects, and ends when an answer would come too late for whoever asked.
+   * Puts a question to a peer: the transport carries it there and the answer back, and knows nothing of either. Undefined
+   * where no answer came within `timeoutMs`. Never rejects. It may have reached the peer even so.
    */
-  renewLease(to: bigint, leaseId: bigint): Promise<number | undefined>;
-
-  /** Asks a peer, as the leader, how many seconds a lease has left, negative where it is overdue. As `renewLease`. */
-  remainingTtl(to: bigint, leaseId: bigint): Promise<number | undefined>;
+  ask(to: bigint, question: Question, timeoutMs: number): Promise<Answer | undefined>;
 
   /** Monotonic milliseconds since when the peer can be reached without a break; undefined: it cannot at present. */
   activeSinceMs(id: bigint): number | undefined;
@@ -56,9 +71,8 @@ export interface TransportHandler {
    * with the reason if the pieces end early (their iterator threw), do not fit the disk, or the snapshot is not wanted.
    */
   receiveSnapshot(message: Message, pieces: AsyncIterable<Uint8Array>): Promise<void>;
-  /** A peer takes this member for the leader; as `Transport.renewLease`. Never rejects. */
-  onRenewLease(leaseId: bigint): Promise<number | undefined>;
-  onRemainingTtl(leaseId: bigint): Promise<number | undefined>;
+  /** A peer, or whoever else reaches the peer port, asks something. Never rejects. */
+  answer(question: Question): Promise<Answer>;
   /** Something sent to this peer was lost, for sure or maybe. */
   reportUnreachable(id: bigint): void;
   /** The cluster has removed this member for ever: the peer is to be told so. */

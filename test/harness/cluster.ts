@@ -2,7 +2,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { LeaseGrantRequestSchema } from "../../src/gen/etcdserverpb/lease_pb.ts";
 import { Member, type MemberOptions } from "../../src/member/mod.ts";
-import type { SnapshotView, Transport, TransportHandler } from "../../src/peer/mod.ts";
+import type { Answer, Question, SnapshotView, Transport, TransportHandler } from "../../src/peer/mod.ts";
 import type { Message } from "../../src/raft/mod.ts";
 import { silentLogger } from "../../src/io/log.ts";
 import { systemCrypto } from "../../src/io/system/mod.ts";
@@ -120,14 +120,9 @@ class MemoryTransport implements Transport {
     }
   }
 
-  async renewLease(to: bigint, leaseId: bigint): Promise<number | undefined> {
+  async ask(to: bigint, question: Question): Promise<Answer | undefined> {
     const { endpoints } = this.#network;
-    return this.#network.isOpen(this.#id, to) ? await endpoints.get(to)!.handler.onRenewLease(leaseId) : undefined;
-  }
-
-  async remainingTtl(to: bigint, leaseId: bigint): Promise<number | undefined> {
-    const { endpoints } = this.#network;
-    return this.#network.isOpen(this.#id, to) ? await endpoints.get(to)!.handler.onRemainingTtl(leaseId) : undefined;
+    return this.#network.isOpen(this.#id, to) ? await endpoints.get(to)!.handler.answer(question) : undefined;
   }
 
   activeSinceMs(id: bigint): number | undefined {

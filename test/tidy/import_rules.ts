@@ -35,7 +35,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   apply: { imports: ["base", "gen", "wire", ...CORE], packages: PROTOBUF },
 
   storage: { imports: ["base", "io", "gen", "wire", "raft"], packages: PROTOBUF },
-  peer: { imports: ["base", "io", "gen", "wire", "raft"], packages: PROTOBUF },
+  peer: { imports: ["base", "io", "gen", "wire", "raft", "membership"], packages: PROTOBUF },
   member: { imports: ["base", "io", "gen", "wire", ...CORE, "apply", "storage", "peer"], packages: PROTOBUF },
   // The api speaks of what the core holds, and reaches it through the member alone: never raft, the disk or a peer.
   api: {

@@ -3,7 +3,7 @@
  * cut. Snapshots travel over the same links in pieces, as on a connection: in order or not at all.
  */
 
-import type { SnapshotView, Transport, TransportHandler } from "../../../src/peer/mod.ts";
+import type { Answer, Question, SnapshotView, Transport, TransportHandler } from "../../../src/peer/mod.ts";
 import type { Message } from "../../../src/raft/mod.ts";
 import { MessageType } from "../../../src/raft/mod.ts";
 import type { ProcessTime } from "./clock.ts";
@@ -36,8 +36,6 @@ export interface Endpoint {
   readonly heardFrom: Set<bigint>;
 }
 
-/** A question without an answer is given up after this long. */
-const ASK_TIMEOUT_MS = 1000;
 /** A connection that was broken is noticed after this long. */
 const BREAK_NOTICED_MS = 20;
 
@@ -129,18 +127,14 @@ export class Network {
   }
 
   /** A question and its answer, or undefined where one of them does not get through. */
-  ask<T>(
-    from: Endpoint,
-    to: bigint,
-    question: (handler: TransportHandler) => Promise<T | undefined>,
-  ): Promise<T | undefined> {
-    const { promise, resolve } = Promise.withResolvers<T | undefined>();
-    from.time.run(ASK_TIMEOUT_MS, () => resolve(undefined));
+  ask(from: Endpoint, to: bigint, question: Question, timeoutMs: number): Promise<Answer | undefined> {
+    const { promise, resolve } = Promise.withResolvers<Answer | undefined>();
+    from.time.run(timeoutMs, () => resolve(undefined));
     this.scheduler.after(this.delayMs(this.link(from.id, to)), () => {
       const target = this.#endpoints.get(to);
       if (target === undefined || !this.isReachable(from.id, to)) return;
       target.time.run(0, () => {
-        question(target.handler).then((answer) => {
+        target.handler.answer(question).then((answer) => {
           if (!this.isReachable(from.id, to)) return;
           from.time.run(this.delayMs(this.link(to, from.id)), () => resolve(answer));
         });
@@ -237,16 +231,10 @@ export class SimulatedTransport implements Transport {
     return this.#network.transfer(endpoint, message, view);
   }
 
-  renewLease(to: bigint, leaseId: bigint): Promise<number | undefined> {
+  ask(to: bigint, question: Question, timeoutMs: number): Promise<Answer | undefined> {
     const endpoint = this.#endpoint;
     if (endpoint === undefined || !this.#peers.has(to)) return Promise.resolve(undefined);
-    return this.#network.ask(endpoint, to, (handler) => handler.onRenewLease(leaseId));
-  }
-
-  remainingTtl(to: bigint, leaseId: bigint): Promise<number | undefined> {
-    const endpoint = this.#endpoint;
-    if (endpoint === undefined || !this.#peers.has(to)) return Promise.resolve(undefined);
-    return this.#network.ask(endpoint, to, (handler) => handler.onRemainingTtl(leaseId));
+    return this.#network.ask(endpoint, to, question, timeoutMs);
   }
 
   activeSinceMs(id: bigint): number | undefined {

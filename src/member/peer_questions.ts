@@ -1,0 +1,68 @@
+/**
+ * What this member asks another outside of raft. The paths, bodies and codes are those of etcd's peer port (frozen), so
+ * that it does not matter which program answers.
+ */
+import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { LeaseKeepAliveRequestSchema, LeaseKeepAliveResponseSchema } from "../gen/etcdserverpb/lease_pb.ts";
+import { LeaseInternalRequestSchema, LeaseInternalResponseSchema } from "../gen/leasepb/lease_pb.ts";
+import type { Answer, Question, Transport } from "../peer/mod.ts";
+import { NO_MEMBER } from "../raft/mod.ts";
+
+export const LEASES_PATH = "/leases";
+export const LEASES_INTERNAL_PATH = "/leases/internal";
+export const PROTOBUF_TYPE = "application/protobuf";
+
+/** An answer that would come later than this is of no use to who waits for it. */
+const LEASE_ASK_TIMEOUT_MS = 1000;
+
+export interface PeerQuestionsParts {
+  /** Undefined: there is no way to others. */
+  readonly transport: Transport | undefined;
+  readonly memberId: bigint;
+}
+
+/** Everything here resolves to undefined where there is no answer, or none that makes sense; nothing rejects. */
+export class PeerQuestions {
+  readonly #parts: PeerQuestionsParts;
+
+  constructor(parts: PeerQuestionsParts) {
+    this.#parts = parts;
+  }
+
+  /** Asks a member, as the leader, to renew a lease: its TTL in seconds, 0 where there is no such lease. */
+  async renewLease(to: bigint, ID: bigint): Promise<number | undefined> {
+    const body = toBinary(LeaseKeepAliveRequestSchema, create(LeaseKeepAliveRequestSchema, { ID }));
+    const answer = await this.#askForLease(to, LEASES_PATH, body);
+    if (answer?.status === 404) return 0;
+    const response = read(LeaseKeepAliveResponseSchema, answer);
+    return response?.ID === ID ? Number(response.TTL) : undefined;
+  }
+
+  /** Asks a member, as the leader, how many seconds a lease has left: negative where there is no such lease. */
+  async remainingTtl(to: bigint, ID: bigint): Promise<number | undefined> {
+    const request = create(LeaseInternalRequestSchema, { LeaseTimeToLiveRequest: { ID } });
+    const answer = await this.#askForLease(to, LEASES_INTERNAL_PATH, toBinary(LeaseInternalRequestSchema, request));
+    if (answer?.status === 404) return -1;
+    const response = read(LeaseInternalResponseSchema, answer)?.LeaseTimeToLiveResponse;
+    return response?.ID === ID ? Number(response.TTL) : undefined;
+  }
+
+  #askForLease(to: bigint, path: string, body: Uint8Array): Promise<Answer | undefined> {
+    return this.#ask(to, { method: "POST", path, contentType: PROTOBUF_TYPE, body }, LEASE_ASK_TIMEOUT_MS);
+  }
+
+  #ask(to: bigint, question: Question, timeoutMs: number): Promise<Answer | undefined> {
+    const { transport, memberId } = this.#parts;
+    if (transport === undefined || to === NO_MEMBER || to === memberId) return Promise.resolve(undefined);
+    return transport.ask(to, question, timeoutMs);
+  }
+}
+
+function read<Desc extends DescMessage>(schema: Desc, answer: Answer | undefined): MessageShape<Desc> | undefined {
+  if (answer?.status !== 200) return undefined;
+  try {
+    return fromBinary(schema, answer.body);
+  } catch {
+    return undefined;
+  }
+}
