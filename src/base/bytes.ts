@@ -19,12 +19,25 @@ export function utf8Text(bytes: Uint8Array): string {
 
 /** Lexicographic order of unsigned bytes, as Go's bytes.Compare: negative, 0 or positive. */
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {
-  const length = a.length < b.length ? a.length : b.length;
-  for (let i = 0; i < length; i++) {
-    const difference = a[i] - b[i];
+  return compareRanges(a, 0, a.length, b, 0, b.length);
+}
+
+/** The same order of a[aStart, +aSize) and b[bStart, +bSize), whose first `skip` bytes are known to be equal. */
+export function compareRanges(
+  a: Uint8Array,
+  aStart: number,
+  aSize: number,
+  b: Uint8Array,
+  bStart: number,
+  bSize: number,
+  skip = 0,
+): number {
+  const size = aSize < bSize ? aSize : bSize;
+  for (let i = skip; i < size; i++) {
+    const difference = a[aStart + i] - b[bStart + i];
     if (difference !== 0) return difference;
   }
-  return a.length - b.length;
+  return aSize - bSize;
 }
 
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -21,6 +21,7 @@ import type { Keyspace } from "../keyspace/mod.ts";
 import { idText, type Membership } from "../membership/mod.ts";
 import type { Pin } from "../mvcc/mod.ts";
 import type { ConfState } from "../raft/mod.ts";
+import { PAGE_SIZE } from "../storage/bolt/mod.ts";
 import { type DatabaseView, WriteGivenUp, type WritePace, type Written } from "../storage/database.ts";
 import type { DataDirectory } from "../storage/data_directory.ts";
 import { purgeSegments, type Wal, type WalSnapshot } from "../storage/wal/mod.ts";
@@ -352,9 +353,6 @@ function stopped(): WriteGivenUp {
 function replaced(): WriteGivenUp {
   return new WriteGivenUp("a snapshot from the leader takes the place of the state");
 }
-
-/** Size of a page of the database. */
-const PAGE_SIZE = 4096;
 
 class OpenedSnapshot implements PositionedSnapshot {
   readonly size: number;

@@ -34,5 +34,6 @@ export type { DatabaseSnapshot, MemberDatabase } from "./database_snapshot.ts";
 export { Member, MemberRemovedError, type StopOptions } from "./member.ts";
 export type { ReconfigurationError, ReconfigurationSettle } from "./membership_changes.ts";
 export type { RenewalSettle } from "./duties.ts";
+export { Bucket, MetaKey } from "./buckets.ts";
 export { encodeAddMember } from "./bootstrap.ts";
 export { encodeV2Store } from "./v2_store.ts";

@@ -13,7 +13,7 @@
  */
 
 import { assert } from "../base/assert.ts";
-import { EMPTY_BYTES } from "../base/bytes.ts";
+import { compareRanges, EMPTY_BYTES } from "../base/bytes.ts";
 import { INDEX_NODE_KEYS } from "../base/limits.ts";
 import type { History } from "./history.ts";
 
@@ -56,24 +56,6 @@ function headOf(bytes: Uint8Array, start: number, size: number, skip: number): n
   else if (left === 2) head = (bytes[at] << 24) | (bytes[at + 1] << 16);
   else if (left === 1) head = bytes[at] << 24;
   return head ^ -0x80000000;
-}
-
-/** Compares a[aStart, +aSize) and b[bStart, +bSize), whose first `skip` bytes are known to be equal. */
-function compareRanges(
-  a: Uint8Array,
-  aStart: number,
-  aSize: number,
-  b: Uint8Array,
-  bStart: number,
-  bSize: number,
-  skip: number,
-): number {
-  const size = aSize < bSize ? aSize : bSize;
-  for (let i = skip; i < size; i++) {
-    const difference = a[aStart + i] - b[bStart + i];
-    if (difference !== 0) return difference;
-  }
-  return aSize - bSize;
 }
 
 function commonSize(
@@ -242,7 +224,7 @@ export class KeyIndex {
   compareRow(row: number, key: Uint8Array): number {
     const history = this.#history;
     history.locateKey(row < 0 ? -row : row);
-    return compareRanges(history.keyBytes, history.keyStart, history.keySize, key, 0, key.length, 0);
+    return compareRanges(history.keyBytes, history.keyStart, history.keySize, key, 0, key.length);
   }
 
   /** Estimate of the bytes held. */
@@ -303,7 +285,7 @@ export class KeyIndex {
         const middle = (low + high) >>> 1;
         const row = rows[middle];
         history.locateKey(row < 0 ? -row : row);
-        const difference = compareRanges(history.keyBytes, history.keyStart, history.keySize, bytes, start, size, 0);
+        const difference = compareRanges(history.keyBytes, history.keyStart, history.keySize, bytes, start, size);
         if (difference === 0) {
           this.slot = middle;
           this.found = true;

@@ -32,4 +32,13 @@ export { CompactionJob, type CompactionState } from "./compaction.ts";
 export { HashJob, type HashState } from "./hash_job.ts";
 export { Pin } from "./pin.ts";
 export { RevisionCursor } from "./revision_cursor.ts";
-export { isRevisionKey, mainOfKey, revisionKey, subOfKey, TOMBSTONE_KEY_SIZE } from "./revision_key.ts";
+export {
+  isRevisionKey,
+  mainOfKey,
+  REVISION_KEY_SIZE,
+  revisionKey,
+  SEPARATOR,
+  subOfKey,
+  TOMBSTONE_KEY_SIZE,
+  TOMBSTONE_MARK,
+} from "./revision_key.ts";

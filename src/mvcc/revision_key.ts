@@ -4,8 +4,8 @@
  *     main (8 bytes, big-endian)  '_'  sub (8 bytes, big-endian)  't' for a tombstone
  */
 
-const SEPARATOR = 0x5f;
-const TOMBSTONE_MARK = 0x74;
+export const SEPARATOR = 0x5f;
+export const TOMBSTONE_MARK = 0x74;
 const TWO_32 = 4294967296;
 
 export const REVISION_KEY_SIZE = 17;

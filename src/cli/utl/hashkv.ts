@@ -1,13 +1,15 @@
 /** `hashkv`: the hash of the history of all keys, as every member of a cluster has it at that revision. */
 
+import { utf8 } from "../../base/bytes.ts";
 import { updateCrc32c } from "../../base/crc32c.ts";
 import { KeySet } from "../../base/key_set.ts";
 import { HASHED_ROWS_MIN } from "../../base/limits.ts";
+import { Bucket, MetaKey } from "../../member/mod.ts";
 import type { BoltDatabase } from "../../storage/bolt/mod.ts";
 import { type Command, CommandError, ExitCode, type Flag, type Invocation } from "../command_line/mod.ts";
 import { type HashKv, printerOf } from "../output/mod.ts";
 import { requireFile, withDatabase } from "./database.ts";
-import { Bucket, findKey, isTombstoneKey, mainRevision, MetaKey } from "./schema.ts";
+import { findKey, isTombstoneKey, mainRevision } from "./schema.ts";
 
 const REVISION_FLAG: Flag = {
   name: "rev",
@@ -41,8 +43,8 @@ export const HASH_KV: Command = {
  */
 async function hashHistory(database: BoltDatabase, asked: bigint): Promise<HashKv> {
   const compactRevision = maxOf(
-    await readRevision(database, MetaKey.FINISHED_COMPACT),
-    await readRevision(database, MetaKey.SCHEDULED_COMPACT),
+    await readRevision(database, MetaKey.FINISHED_COMPACT_REVISION),
+    await readRevision(database, MetaKey.SCHEDULED_COMPACT_REVISION),
   );
   if (asked > 0n && asked < compactRevision) {
     throw new CommandError(ExitCode.ERROR, "mvcc: required revision has been compacted");
@@ -100,7 +102,7 @@ async function hashRows(
   revision: bigint,
   compactRevision: bigint,
 ): Promise<number> {
-  let hash = updateCrc32c(0, Bucket.KEY);
+  let hash = updateCrc32c(0, utf8(Bucket.KEY));
   let row = 0;
   await visitRows(database, (bytes, keyStart, keySize, valueStart, valueSize, main) => {
     // Where nothing at all is kept, etcd hashes everything it finds; members agree on that too.
@@ -124,7 +126,7 @@ type RevisionVisitor = (
 ) => void;
 
 async function visitRows(database: BoltDatabase, visit: RevisionVisitor): Promise<void> {
-  const scan = (await database.bucket(Bucket.KEY))?.scan();
+  const scan = (await database.bucket(utf8(Bucket.KEY)))?.scan();
   if (scan === undefined) {
     throw new CommandError(ExitCode.ERROR, "there is no bucket of keys: this is no database of etcd");
   }
@@ -137,8 +139,8 @@ async function visitRows(database: BoltDatabase, visit: RevisionVisitor): Promis
 }
 
 /** -1 where there was no compaction, as in etcd. */
-async function readRevision(database: BoltDatabase, key: Uint8Array): Promise<bigint> {
-  const bytes = await database.get(Bucket.META, key);
+async function readRevision(database: BoltDatabase, key: string): Promise<bigint> {
+  const bytes = await database.get(utf8(Bucket.META), utf8(key));
   return bytes === undefined ? -1n : mainRevision(bytes, 0, bytes.length) ?? -1n;
 }
 

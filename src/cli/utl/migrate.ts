@@ -4,6 +4,7 @@ import { silentLogger } from "../../io/log.ts";
 import { systemClock, systemDisk } from "../../io/system/mod.ts";
 import { utf8 } from "../../base/bytes.ts";
 import { DiskError } from "../../io/disk.ts";
+import { Bucket, MetaKey } from "../../member/mod.ts";
 import type { Entry } from "../../raft/mod.ts";
 import type { BoltDatabase } from "../../storage/bolt/mod.ts";
 import { findSnapshot, Wal, WalError } from "../../storage/wal/mod.ts";
@@ -13,7 +14,7 @@ import { requireFile, withDatabase } from "./database.ts";
 import { DATA_DIRECTORY_FLAG } from "./defrag.ts";
 import { minimalVersion } from "./log_version.ts";
 import { changeRows, readBuckets } from "./rewrite.ts";
-import { MetaKey, readStorageVersion, readUint64 } from "./schema.ts";
+import { readStorageVersion, readUint64 } from "./schema.ts";
 import { compareVersions, longText, parseSchemaVersion, type SchemaVersion, shortText } from "./schema_version.ts";
 
 const OLDEST: SchemaVersion = { major: 3, minor: 5 };
@@ -94,7 +95,7 @@ async function migrate(
   }
   const isNamed = compareVersions(target, FIRST_NAMED) >= 0;
   const buckets = await readBuckets(database);
-  changeRows(buckets, "meta", [[MetaKey.STORAGE_VERSION, isNamed ? utf8(longText(target)) : undefined]]);
+  changeRows(buckets, Bucket.META, [[MetaKey.STORAGE_VERSION, isNamed ? utf8(longText(target)) : undefined]]);
   await replaceDatabase(database, buckets);
   if (problem === undefined) {
     for (const step of stepsBetween(current, target)) {

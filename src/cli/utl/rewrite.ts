@@ -19,14 +19,14 @@ export async function readBuckets(database: BoltDatabase, onRead: (size: number)
 }
 
 /** A value for a key, or undefined to remove it. */
-export type RowChange = readonly [key: Uint8Array, value: Uint8Array | undefined];
+export type RowChange = readonly [key: string, value: Uint8Array | undefined];
 
 /** Changes rows of a small bucket; the bucket is made if it is missing. */
 export function changeRows(buckets: Buckets, name: string, changes: readonly RowChange[]): void {
   const bytes = utf8(name);
-  const isChanged = (key: Uint8Array) => changes.some(([changed]) => equalBytes(changed, key));
+  const isChanged = (key: Uint8Array) => changes.some(([changed]) => equalBytes(utf8(changed), key));
   const rows = (buckets.get(name)?.rows() ?? []).filter((row) => !isChanged(row.key));
-  for (const [key, value] of changes) if (value !== undefined) rows.push({ key, value });
+  for (const [key, value] of changes) if (value !== undefined) rows.push({ key: utf8(key), value });
   buckets.set(name, PackedRows.of(bucketOfRows(bytes, rows)));
 }
 

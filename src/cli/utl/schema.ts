@@ -1,44 +1,31 @@
-/** Names and numbers of etcd's database that the commands look at (frozen: on disk). */
+/** What the commands read of etcd's database, whichever program wrote it. */
 
 import { utf8, utf8Text } from "../../base/bytes.ts";
+import { Bucket, MetaKey } from "../../member/mod.ts";
+import {
+  REVISION_KEY_SIZE,
+  revisionKey as storeRevisionKey,
+  SEPARATOR,
+  TOMBSTONE_KEY_SIZE,
+  TOMBSTONE_MARK,
+} from "../../mvcc/mod.ts";
 import type { BoltDatabase } from "../../storage/bolt/mod.ts";
 
-export const Bucket = {
-  KEY: utf8("key"),
-  META: utf8("meta"),
-  MEMBERS: utf8("members"),
-  MEMBERS_REMOVED: utf8("members_removed"),
-} as const;
-
-export const MetaKey = {
-  CONSISTENT_INDEX: utf8("consistent_index"),
-  TERM: utf8("term"),
-  STORAGE_VERSION: utf8("storageVersion"),
-  SCHEDULED_COMPACT: utf8("scheduledCompactRev"),
-  FINISHED_COMPACT: utf8("finishedCompactRev"),
-} as const;
-
-/** Bytes of a revision: main, "_", sub; a tombstone's key has one more. */
-const REVISION_SIZE = 17;
-const TOMBSTONE_MARK = 0x74;
-
-export function revisionKey(main: bigint, sub = 0n): Uint8Array {
-  const bytes = new Uint8Array(REVISION_SIZE);
-  const view = new DataView(bytes.buffer);
-  view.setBigInt64(0, main);
-  bytes[8] = 0x5f;
-  view.setBigInt64(9, sub);
-  return bytes;
+/** The key of a whole transaction at any int64, also where no store could hold it: a restore may raise revisions so far. */
+export function revisionKey(main: bigint): Uint8Array {
+  const key = storeRevisionKey(0);
+  new DataView(key.buffer).setBigInt64(0, main);
+  return key;
 }
 
-/** Undefined if `key` is none. */
+/** Undefined if `bytes[start, start + size)` is no revision's key. */
 export function mainRevision(bytes: Uint8Array, start: number, size: number): bigint | undefined {
-  if (size < REVISION_SIZE || size > REVISION_SIZE + 1 || bytes[start + 8] !== 0x5f) return undefined;
+  if (size < REVISION_KEY_SIZE || size > TOMBSTONE_KEY_SIZE || bytes[start + 8] !== SEPARATOR) return undefined;
   return new DataView(bytes.buffer, bytes.byteOffset + start, 8).getBigInt64(0);
 }
 
 export function isTombstoneKey(bytes: Uint8Array, start: number, size: number): boolean {
-  return size === REVISION_SIZE + 1 && bytes[start + REVISION_SIZE] === TOMBSTONE_MARK;
+  return size === TOMBSTONE_KEY_SIZE && bytes[start + REVISION_KEY_SIZE] === TOMBSTONE_MARK;
 }
 
 export function uint64Bytes(value: bigint): Uint8Array {
@@ -48,14 +35,14 @@ export function uint64Bytes(value: bigint): Uint8Array {
 }
 
 /** 0n where there is none. */
-export async function readUint64(database: BoltDatabase, key: Uint8Array): Promise<bigint> {
-  const bytes = await database.get(Bucket.META, key);
+export async function readUint64(database: BoltDatabase, key: string): Promise<bigint> {
+  const bytes = await database.get(utf8(Bucket.META), utf8(key));
   return bytes === undefined || bytes.length < 8 ? 0n : new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0);
 }
 
 /** "3.7.0"; empty for a file of a version before 3.6. */
 export async function readStorageVersion(database: BoltDatabase): Promise<string> {
-  const bytes = await database.get(Bucket.META, MetaKey.STORAGE_VERSION);
+  const bytes = await database.get(utf8(Bucket.META), utf8(MetaKey.STORAGE_VERSION));
   return bytes === undefined ? "" : utf8Text(bytes);
 }
 

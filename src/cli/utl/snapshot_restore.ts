@@ -5,7 +5,7 @@ import { EMPTY_BYTES, utf8 } from "../../base/bytes.ts";
 import { DiskError } from "../../io/disk.ts";
 import { silentLogger } from "../../io/log.ts";
 import { systemClock, systemCrypto, systemDisk } from "../../io/system/mod.ts";
-import { encodeAddMember, encodeV2Store } from "../../member/mod.ts";
+import { Bucket, encodeAddMember, encodeV2Store, MetaKey } from "../../member/mod.ts";
 import {
   bootstrapClusterId,
   bootstrapMemberId,
@@ -31,7 +31,7 @@ import { asCommandError, withDatabase } from "./database.ts";
 import { checkDigest, DIGEST_SIZE, hasDigest } from "./digest.ts";
 import { type InitialCluster, readInitialCluster } from "./initial_cluster.ts";
 import { type Buckets, changeRows, emptyBucket, readBuckets, writeBuckets } from "./rewrite.ts";
-import { mainRevision, MetaKey, revisionKey, uint64Bytes } from "./schema.ts";
+import { mainRevision, revisionKey, uint64Bytes } from "./schema.ts";
 import { StagedDirectory } from "./staging.ts";
 
 /** What etcd maps into memory at first; nothing is mapped here. */
@@ -301,10 +301,10 @@ async function requireDigest(source: string, skipsDigest: boolean): Promise<void
 
 /** Makes the contents those of the new cluster. */
 function changeBuckets(buckets: Buckets, { members, bump }: Plan, console: Console): void {
-  emptyBucket(buckets, "members");
-  emptyBucket(buckets, "members_removed");
-  changeRows(buckets, "members", members.map((member) => [utf8(idText(member.id)), utf8(memberJson(member))]));
-  changeRows(buckets, "meta", [
+  emptyBucket(buckets, Bucket.MEMBERS);
+  emptyBucket(buckets, Bucket.MEMBERS_REMOVED);
+  changeRows(buckets, Bucket.MEMBERS, members.map((member) => [idText(member.id), utf8(memberJson(member))]));
+  changeRows(buckets, Bucket.META, [
     [MetaKey.CONSISTENT_INDEX, uint64Bytes(BigInt(members.length))],
     [MetaKey.TERM, uint64Bytes(BigInt(FIRST_TERM))],
   ]);
@@ -313,7 +313,7 @@ function changeBuckets(buckets: Buckets, { members, bump }: Plan, console: Conso
 
 /** A row without a value at the raised revision, and a compaction scheduled there. */
 function bumpRevision(buckets: Buckets, bump: bigint, console: Console): void {
-  const keys = buckets.get("key") ?? emptyBucket(buckets, "key");
+  const keys = buckets.get(Bucket.KEY) ?? emptyBucket(buckets, Bucket.KEY);
   const last = keys.lastKey();
   const latest = last === undefined ? 0n : mainRevision(last, 0, last.length) ?? 0n;
   const raised = BigInt.asIntN(64, latest + bump);
@@ -327,7 +327,7 @@ function bumpRevision(buckets: Buckets, bump: bigint, console: Console): void {
   });
   keys.append({ key: revisionKey(raised), value: EMPTY_BYTES });
   console.log.info("marking revision compacted", { revision: raised });
-  changeRows(buckets, "meta", [[MetaKey.SCHEDULED_COMPACT, revisionKey(raised)]]);
+  changeRows(buckets, Bucket.META, [[MetaKey.SCHEDULED_COMPACT_REVISION, revisionKey(raised)]]);
 }
 
 /** The log of a member that has just begun: its members, committed, and a snapshot of them, as a record and as a file. */

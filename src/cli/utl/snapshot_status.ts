@@ -3,12 +3,13 @@
 import { updateCrc32c } from "../../base/crc32c.ts";
 import { KeySet } from "../../base/key_set.ts";
 import { utf8Text } from "../../base/bytes.ts";
+import { Bucket } from "../../member/mod.ts";
 import type { BoltDatabase, BoltScan } from "../../storage/bolt/mod.ts";
 import { type Command, CommandError, ExitCode, type Invocation } from "../command_line/mod.ts";
 import { printerOf, type SnapshotStatus } from "../output/mod.ts";
 import { requireFile, withDatabase } from "./database.ts";
 import { checkDigest } from "./digest.ts";
-import { Bucket, findKey, isTombstoneKey, mainRevision, readStorageVersion } from "./schema.ts";
+import { findKey, isTombstoneKey, mainRevision, readStorageVersion } from "./schema.ts";
 
 export const SNAPSHOT_STATUS: Command = {
   name: "status",
@@ -47,7 +48,7 @@ async function readStatus(database: BoltDatabase): Promise<SnapshotStatus> {
     hash = updateCrc32c(hash, name);
     const bucket = await database.bucket(name);
     if (bucket === undefined) throw new CommandError(ExitCode.ERROR, `nil bucket: ${JSON.stringify(utf8Text(name))}`);
-    const isKeyBucket = utf8Text(name) === utf8Text(Bucket.KEY);
+    const isKeyBucket = utf8Text(name) === Bucket.KEY;
     if (isKeyBucket) keys = new KeyCount();
     hash = await hashRows(bucket.scan(), hash, isKeyBucket ? keys : undefined);
   }

@@ -22,5 +22,5 @@ export {
   enterJoint,
   leaveJoint,
 } from "./changer.ts";
-export { areConfStatesEquivalent, restoreConfiguration } from "./restore.ts";
+export { restoreConfiguration } from "./restore.ts";
 export { confChangesText, decodeConfChange, isLeaveJoint } from "./entry_data.ts";

@@ -15,13 +15,6 @@ export function restoreConfiguration(state: ConfState): ChangeResult {
   return error === undefined ? { configuration, added } : { error };
 }
 
-/** Whether both describe the same configuration, whatever the order of their lists. */
-export function areConfStatesEquivalent(left: ConfState, right: ConfState): boolean {
-  return areEqualLists(left.voters, right.voters) && areEqualLists(left.learners, right.learners) &&
-    areEqualLists(left.votersOutgoing, right.votersOutgoing) &&
-    areEqualLists(left.learnersNext, right.learnersNext) && left.autoLeave === right.autoLeave;
-}
-
 /** Which of the invariants (see mod.ts) does not hold, in etcd's raft's words. */
 export function checkConfiguration(configuration: ConfState): string | undefined {
   const { voters, votersOutgoing, learners, learnersNext, autoLeave } = configuration;
@@ -45,10 +38,4 @@ function normalised({ voters, votersOutgoing, learners, learnersNext, autoLeave 
     learnersNext: ascending(new Set(learnersNext)),
     autoLeave,
   };
-}
-
-function areEqualLists(left: readonly bigint[], right: readonly bigint[]): boolean {
-  if (left.length !== right.length) return false;
-  const sorted = ascending(right);
-  return ascending(left).every((id, index) => id === sorted[index]);
 }

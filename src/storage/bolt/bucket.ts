@@ -1,10 +1,10 @@
 /** A bucket: a tree of pages, or one leaf inside the value that its parent keeps of it (inline). */
 
 import { BOLT_DEPTH_MAX, BOLT_SCAN_STEP_SIZE } from "../../base/limits.ts";
-import { EMPTY_BYTES } from "../../base/bytes.ts";
+import { compareRanges, EMPTY_BYTES } from "../../base/bytes.ts";
 import { BoltError } from "./error.ts";
 import { BUCKET_HEADER_SIZE, PAGE_HEADER_SIZE, readUint64, viewOf } from "./format.ts";
-import { compareRanges, Node } from "./node.ts";
+import { Node } from "./node.ts";
 import { PageReader, type PageSource } from "./pages.ts";
 
 /** Called for each row; the bytes hold only until it returns. */

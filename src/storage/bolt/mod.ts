@@ -17,6 +17,7 @@
 export { BoltBucket, type BoltScan, type RowVisitor } from "./bucket.ts";
 export { BoltDatabase, type ChecksumState } from "./database.ts";
 export { BoltError } from "./error.ts";
+export { PAGE_SIZE } from "./format.ts";
 export { type BoltRow, bucketOfRows, type BucketSource, type RowCursor } from "./rows.ts";
 export { BoltSnapshot } from "./snapshot.ts";
 export { BoltWriter } from "./writer.ts";

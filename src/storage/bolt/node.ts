@@ -3,7 +3,7 @@
  * so whatever the bytes are, nothing outside the node is read. One object is used over and over.
  */
 
-import { EMPTY_BYTES } from "../../base/bytes.ts";
+import { compareRanges, EMPTY_BYTES } from "../../base/bytes.ts";
 import { BoltError } from "./error.ts";
 import {
   BRANCH_FLAG,
@@ -125,21 +125,4 @@ export class Node {
       throw this.error(`the key of element ${i} (${keySize} bytes) is not inside the page`);
     }
   }
-}
-
-/** Order of two byte strings that lie inside others: negative, 0 or positive. */
-export function compareRanges(
-  a: Uint8Array,
-  aStart: number,
-  aSize: number,
-  b: Uint8Array,
-  bStart: number,
-  bSize: number,
-): number {
-  const size = aSize < bSize ? aSize : bSize;
-  for (let i = 0; i < size; i++) {
-    const difference = a[aStart + i] - b[bStart + i];
-    if (difference !== 0) return difference;
-  }
-  return aSize - bSize;
 }

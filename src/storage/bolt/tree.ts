@@ -6,7 +6,7 @@
  */
 
 import { assert } from "../../base/assert.ts";
-import { EMPTY_BYTES } from "../../base/bytes.ts";
+import { compareRanges, EMPTY_BYTES } from "../../base/bytes.ts";
 import { BOLT_NODE_SIZE_MAX, BOLT_STEP_ROWS_MAX, BOLT_STEP_SIZE } from "../../base/limits.ts";
 import { type Branch, Branches, type BranchWriter } from "./branches.ts";
 import {
@@ -20,7 +20,6 @@ import {
   writePageHeader,
   writeUint64,
 } from "./format.ts";
-import { compareRanges } from "./node.ts";
 import type { Output } from "./output.ts";
 import type { RowCursor } from "./rows.ts";
 
