@@ -4,17 +4,14 @@ import { LeaseGrantRequestSchema } from "../../src/gen/etcdserverpb/lease_pb.ts"
 import { Member, type MemberOptions } from "../../src/member/mod.ts";
 import type { Answer, Question, SnapshotView, Transport, TransportHandler } from "../../src/peer/mod.ts";
 import type { Message } from "../../src/raft/mod.ts";
-import { silentLogger } from "../../src/io/log.ts";
-import { systemCrypto } from "../../src/io/system/mod.ts";
 import { RaftOperation } from "../../src/wire/mod.ts";
-import { seededEntropy } from "./member.ts";
+import { MEMBER_DEFAULTS, seededEntropy } from "./member.ts";
 import { SimulatedClock } from "./simulated_clock.ts";
 import { SimulatedDisk, type SimulatedDiskOptions } from "./simulated_disk.ts";
 
 /** Milliseconds from one member to another. */
 const DELAY_MS = 1;
 const PIECE_SIZE = 4096;
-const WAL_SEGMENT_SIZE = 16 * 1024;
 
 interface Endpoint {
   readonly handler: TransportHandler;
@@ -188,29 +185,16 @@ export class Cluster {
   /** Runs a member on what its disk holds. */
   async begin(machine: ClusterMember, options: Partial<MemberOptions> = {}): Promise<void> {
     machine.member = await Member.start({
+      ...MEMBER_DEFAULTS,
       disk: machine.disk,
       clock: this.clock,
-      crypto: systemCrypto,
       entropy: seededEntropy(this.#seed * 100 + this.machines.indexOf(machine)),
-      log: silentLogger,
       name: machine.name,
-      dataDirectory: "data",
-      walDirectory: "",
-      walSegmentSize: WAL_SEGMENT_SIZE,
       peerUrls: [peerUrl(machine.name)],
       clientUrls: [`http://${machine.name}:2379`],
       clusterToken: "test",
       transport: new MemoryTransport(this.network),
       initial: this.#initial,
-      tickMs: 100,
-      electionTicks: 10,
-      snapshotCatchUpEntries: 5000,
-      snapshotCount: 10_000,
-      walsMax: 5,
-      snapshotsMax: 5,
-      requestSizeMax: 1.5 * 1024 * 1024,
-      compactionBatchLimit: 0,
-      compactionSleepMs: 0,
       warningApplyMs: 0,
       onFatal: (reason) => machine.fatal.push(reason),
       ...this.#options,

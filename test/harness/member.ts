@@ -37,8 +37,23 @@ export interface TestMemberOptions {
   readonly budget?: number;
 }
 
-/** Small, so that a few requests fill a segment of the log. */
-const WAL_SEGMENT_SIZE = 16 * 1024;
+/** etcd's defaults, but a small log segment, so that a few requests fill one. */
+export const MEMBER_DEFAULTS = {
+  crypto: systemCrypto,
+  log: silentLogger,
+  dataDirectory: "data",
+  walDirectory: "",
+  walSegmentSize: 16 * 1024,
+  tickMs: 100,
+  electionTicks: 10,
+  snapshotCatchUpEntries: 5000,
+  snapshotCount: 10_000,
+  walsMax: 5,
+  snapshotsMax: 5,
+  requestSizeMax: 1.5 * 1024 * 1024,
+  compactionBatchLimit: 0,
+  compactionSleepMs: 0,
+} as const satisfies Partial<MemberOptions>;
 
 /** A call that has been started: its answer, and what its client may still do. */
 export interface StartedCall<Response> {
@@ -82,27 +97,14 @@ export class TestMember {
     const fatal: Error[] = [];
     const { promise: failure, resolve: onFailure } = Promise.withResolvers<Error>();
     const member = await Member.start({
+      ...MEMBER_DEFAULTS,
       disk,
       clock,
-      crypto: systemCrypto,
       entropy: seededEntropy(seed),
-      log: silentLogger,
       name: "test",
-      dataDirectory: "data",
-      walDirectory: "",
       peerUrls: ["http://localhost:2380"],
       clientUrls: ["http://localhost:2379"],
       clusterToken: "etcd-cluster",
-      walSegmentSize: WAL_SEGMENT_SIZE,
-      tickMs: 100,
-      electionTicks: 10,
-      snapshotCatchUpEntries: 5000,
-      snapshotCount: 10_000,
-      walsMax: 5,
-      snapshotsMax: 5,
-      requestSizeMax: 1.5 * 1024 * 1024,
-      compactionBatchLimit: 0,
-      compactionSleepMs: 0,
       warningApplyMs: 100,
       onFatal: (reason) => {
         fatal.push(reason);
