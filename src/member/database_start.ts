@@ -143,7 +143,7 @@ function mismatch({ database }: DataDirectory, index: number, snapshotIndex: num
 function tellChecksums({ log }: MemberOptions, { file, checksums, damage }: BoltDatabase): void {
   if (checksums === "absent") {
     log.warn(
-      "the database was last written by another program and carries no checksums; they come with the next checkpoint",
+      "the database was last written by another program or member and carries no checksums; they come with the next checkpoint",
       {
         "path": file.path,
       },
