@@ -39,6 +39,12 @@ export function withoutSpace(outcome: Outcome): Outcome {
 /** An entry applied step by step: `undefined` is yielded wherever other work may run in between. */
 export type Steps<T> = Generator<undefined, T, undefined>;
 
+/** The outcome of an entry that nothing else runs beside, as in a replay. */
+export function finished(result: Outcome | Steps<Outcome>): Outcome {
+  if (!("next" in result)) return result;
+  for (let step = result.next();; step = result.next()) if (step.done === true) return step.value;
+}
+
 const NO_PARTS: readonly Part[] = [];
 
 export function failed(error: ApplyError): Outcome {

@@ -4,7 +4,7 @@
  * A new cluster's log begins as etcd's does: one conf change per member at term 1, already committed.
  */
 import { create, toBinary } from "@bufbuild/protobuf";
-import { type Applier, applyConfChange } from "../apply/mod.ts";
+import { type Applier, applyConfChange, finished } from "../apply/mod.ts";
 import { COMMITTED_SIZE_MAX, JOB_STEP_BUDGET, LOG_MEMORY_SIZE_MAX } from "../base/limits.ts";
 import { utf8 } from "../base/bytes.ts";
 import type { Entropy } from "../io/entropy.ts";
@@ -284,14 +284,7 @@ class Replay {
     const { operation, body } = request;
     const nowMs = this.#options.clock.monotonicMs();
     const context = { nowMs, isWaitedFor: false, isReplay: true, requester: request };
-    const result = this.#applier.apply(operation, body, context);
-    let outcome;
-    if ("next" in result) {
-      let step = result.next();
-      while (step.done !== true) step = result.next();
-      outcome = step.value;
-    } else outcome = result;
-    const { compaction } = outcome;
+    const { compaction } = finished(this.#applier.apply(operation, body, context));
     // Nothing is pinned during a replay, so that a compaction never waits.
     if (compaction !== undefined) { while (compaction.step(JOB_STEP_BUDGET) !== "done"); }
   }

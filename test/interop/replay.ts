@@ -1,5 +1,5 @@
 /** Applies the log of a data directory to an empty state, and describes that as `dbdump` describes a database. */
-import { Applier, applyConfChange } from "../../src/apply/mod.ts";
+import { Applier, applyConfChange, finished } from "../../src/apply/mod.ts";
 import { compareBytes, EMPTY_BYTES, hex, type Pair, utf8 } from "../../src/base/bytes.ts";
 import { WireWriter } from "../../src/base/varint.ts";
 import { systemClock, systemDisk } from "../../src/io/system/mod.ts";
@@ -60,13 +60,7 @@ class Replay {
   #apply(data: Uint8Array): void {
     const request = decodeRaftRequest(data);
     const context = { nowMs: 0, isWaitedFor: false, isReplay: true, requester: request };
-    const result = this.#applier.apply(request.operation, request.body, context);
-    let outcome;
-    if ("next" in result) {
-      let step = result.next();
-      while (step.done !== true) step = result.next();
-      outcome = step.value;
-    } else outcome = result;
+    const outcome = finished(this.#applier.apply(request.operation, request.body, context));
     this.#refused(outcome.error);
     if (outcome.compaction === undefined) return;
     while (outcome.compaction.step(1000) !== "done");

@@ -13,7 +13,7 @@ import {
   type MessageInitShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import { Applier, type Outcome } from "../../src/apply/mod.ts";
+import { Applier, finished, type Outcome } from "../../src/apply/mod.ts";
 import { utf8, utf8Text } from "../../src/base/bytes.ts";
 import { updateCrc32c } from "../../src/base/crc32c.ts";
 import { KV } from "../../src/gen/etcdserverpb/kv_pb.ts";
@@ -94,18 +94,9 @@ class Reference {
   readonly #applier = new Applier(this.keyspace, new Membership());
 
   apply(operation: number, body: Uint8Array): Outcome {
-    const result = this.#applier.apply(operation, body, {
-      nowMs: 0,
-      isWaitedFor: false,
-      isReplay: true,
-      requester: { username: "", authRevision: 0 },
-    });
-    let outcome: Outcome;
-    if ("next" in result) {
-      let step = result.next();
-      while (step.done !== true) step = result.next();
-      outcome = step.value;
-    } else outcome = result;
+    const requester = { username: "", authRevision: 0 };
+    const context = { nowMs: 0, isWaitedFor: false, isReplay: true, requester };
+    const outcome = finished(this.#applier.apply(operation, body, context));
     if (outcome.compaction !== undefined) { while (outcome.compaction.step(1000) !== "done"); }
     return outcome;
   }
