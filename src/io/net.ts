@@ -61,6 +61,17 @@ export interface StreamServer {
 export interface Network {
   /** Rejects with an error that has the system's `code`: "EADDRINUSE", "ENOTFOUND". */
   listen(at: ListenAddress, acceptor: StreamAcceptor): Promise<StreamServer>;
+  /**
+   * Opens a stream to a listening socket, at the first address of the host that answers. Rejects with an error that has
+   * the system's `code`: "ECONNREFUSED", "ENOTFOUND", "EHOSTUNREACH"; "ETIMEDOUT" after `timeoutMs` (what connects later is
+   * dropped). Nothing is read from the stream before it is listened to.
+   */
+  connect(to: ListenAddress, timeoutMs: number): Promise<ByteStream>;
+  /**
+   * The addresses that a name stands for, those of IPv4 first; an address stands for itself. Rejects with the system's
+   * `code`: "ENOTFOUND", "EAI_AGAIN".
+   */
+  resolve(host: string): Promise<readonly string[]>;
 }
 
 /** One header or trailer field: the name is lower case, the value has one UTF-16 unit per byte. */

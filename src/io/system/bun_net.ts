@@ -1,7 +1,7 @@
 /** Byte streams and listening sockets of Bun, without node's streams around them. */
 
 import type { ByteStream, ByteStreamListener, ListenAddress, Network, StreamAcceptor, StreamServer } from "../net.ts";
-import { formatAddress, resolveHost } from "./net_address.ts";
+import { connectTo, formatAddress, resolveAll, resolveHost, type Target } from "./net_address.ts";
 
 type Socket = Bun.Socket<BunStream>;
 
@@ -141,24 +141,29 @@ class BunStream implements ByteStream {
   }
 }
 
+/** What all sockets do with what they hear. */
+const HANDLER: Bun.SocketHandler<BunStream> = {
+  // The types of listening sockets know the default only.
+  binaryType: "uint8array" as "buffer",
+  data: (socket, bytes) => socket.data.receive(bytes),
+  drain: (socket) => socket.data.drain(),
+  end: (socket) => socket.data.receiveEnd(),
+  close: (socket, error) => socket.data.closed(error),
+  // Whatever one of these has thrown: a fault of ours, which ends the process as it does anywhere else.
+  error: (_socket, fault) =>
+    queueMicrotask(() => {
+      throw fault;
+    }),
+};
+
 export const bunNetwork: Network = {
   async listen(at: ListenAddress, acceptor: StreamAcceptor): Promise<StreamServer> {
     const socket: Bun.SocketHandler<BunStream> = {
-      // The types of listening sockets know the default only.
-      binaryType: "uint8array" as "buffer",
+      ...HANDLER,
       open(socket) {
         socket.data = new BunStream(socket, acceptor);
         socket.data.open();
       },
-      data: (socket, bytes) => socket.data.receive(bytes),
-      drain: (socket) => socket.data.drain(),
-      end: (socket) => socket.data.receiveEnd(),
-      close: (socket, error) => socket.data.closed(error),
-      // Whatever one of these has thrown: a fault of ours, which ends the process as it does anywhere else.
-      error: (_socket, fault) =>
-        queueMicrotask(() => {
-          throw fault;
-        }),
     };
     if ("path" in at) {
       const server = Bun.listen<BunStream>({ unix: at.path, allowHalfOpen: true, socket });
@@ -168,4 +173,26 @@ export const bunNetwork: Network = {
     const server = Bun.listen<BunStream>({ hostname, port: at.port, exclusive: true, allowHalfOpen: true, socket });
     return { address: formatAddress(hostname, server.port), close: () => server.stop() };
   },
+
+  connect: (to, timeoutMs) => connectTo(to, timeoutMs, dial),
+  resolve: resolveAll,
 };
+
+function dial(to: Target, signal: AbortSignal): Promise<ByteStream> {
+  return new Promise((resolve, reject) => {
+    const socket: Bun.SocketHandler<BunStream> = {
+      ...HANDLER,
+      open(socket) {
+        socket.data = new BunStream(socket, { onStream: resolve, onStreamClosed() {} });
+        if (signal.aborted) socket.data.destroy();
+        else socket.data.open();
+      },
+      connectError: (_socket, error) => reject(error),
+    };
+    // Its promise tells nothing that `open` and `connectError` do not tell earlier.
+    const connected = "path" in to
+      ? Bun.connect<BunStream>({ unix: to.path, allowHalfOpen: true, socket })
+      : Bun.connect<BunStream>({ hostname: to.address, port: to.port, allowHalfOpen: true, socket });
+    connected.catch(reject);
+  });
+}

@@ -1,8 +1,8 @@
 /** Byte streams and listening sockets of node:net. */
 
-import { createServer, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import type { ByteStream, ByteStreamListener, ListenAddress, Network, StreamAcceptor, StreamServer } from "../net.ts";
-import { formatAddress, resolveHost } from "./net_address.ts";
+import { connectTo, formatAddress, resolveAll, resolveHost, type Target } from "./net_address.ts";
 
 /** A node:net or node:tls socket as a ByteStream. The socket must not have listeners for its data. */
 export class SocketStream implements ByteStream {
@@ -93,4 +93,24 @@ export const nodeNetwork: Network = {
       else server.listen(at.port, host);
     });
   },
+
+  connect: (to, timeoutMs) => connectTo(to, timeoutMs, dial),
+  resolve: resolveAll,
 };
+
+function dial(to: Target, signal: AbortSignal): Promise<ByteStream> {
+  const target = "path" in to ? { path: to.path } : { host: to.address, port: to.port };
+  return new Promise((resolve, reject) => {
+    const socket = connect({ ...target, allowHalfOpen: true, noDelay: true });
+    // Before there is anything to read, so that it stays with the system until somebody listens.
+    socket.pause();
+    const giveUp = () => socket.destroy();
+    signal.addEventListener("abort", giveUp);
+    socket.once("error", reject);
+    socket.once("connect", () => {
+      signal.removeEventListener("abort", giveUp);
+      socket.off("error", reject);
+      resolve(new SocketStream(socket));
+    });
+  });
+}
