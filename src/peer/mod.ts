@@ -9,4 +9,4 @@
  *
  * Read: transport.
  */
-export type { Answer, Question, SnapshotView, Transport, TransportHandler } from "./transport.ts";
+export type { Answer, AskUrl, Question, SnapshotView, Transport, TransportHandler } from "./transport.ts";

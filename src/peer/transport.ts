@@ -25,7 +25,12 @@ export interface Answer {
   readonly status: number;
   readonly contentType: string;
   readonly body: Uint8Array;
+  /** The cluster of whoever answered, as the answer says; a member that answers leaves it to the transport. */
+  readonly clusterId?: bigint;
 }
+
+/** Asks whoever is at a peer URL, as `Transport.ask` asks a peer: also before this member takes part in any cluster. */
+export type AskUrl = (peerUrl: string, question: Question, timeoutMs: number) => Promise<Answer | undefined>;
 
 /**
  * How a member reaches the others. Messages may be lost, doubled and reordered, but arrive unchanged or not at all, and
