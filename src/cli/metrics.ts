@@ -283,6 +283,24 @@ function ownMetrics(member: Member, budget: Budget): Metric[] {
       value: member.turnLongestMs / 1000,
     },
     {
+      name: "keelson_disk_stalled_seconds",
+      type: "gauge",
+      help: "For how long the disk has not finished a write to the log; 0 while it works.",
+      value: member.diskStalledMs / 1000,
+    },
+    {
+      name: "keelson_disk_stalls_total",
+      type: "counter",
+      help: "How often the disk did not finish a write to the log in time.",
+      value: member.statistics.diskStallCount,
+    },
+    {
+      name: "keelson_disk_stall_leader_transfers_total",
+      type: "counter",
+      help: "How often this member handed over its leadership because its disk was stalled.",
+      value: member.statistics.diskHandOverCount,
+    },
+    {
       name: "keelson_buffered_bytes",
       type: "gauge",
       help: "Bytes held for clients: requests not yet complete and responses not yet sent.",

@@ -125,6 +125,7 @@ function serverStatus(member: Member): ServerStatus {
     alarms: () => member.keyspace.alarms.list().map(({ type }) => type === AlarmType.NOSPACE ? "NOSPACE" : "CORRUPT"),
     hasLeader: () => member.raftStatus.leader !== 0n,
     isLearner: () => member.membership.get(member.id)?.isLearner ?? false,
+    diskStalledMs: () => member.diskStalledMs,
     serializableRead: () => Promise.resolve(),
     linearizableRead: () =>
       new Promise((resolve, reject) =>

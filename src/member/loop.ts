@@ -112,6 +112,7 @@ export class Loop {
 
   #next: Append = newAppend();
   #isAppending = false;
+  #appendCount = 0;
   #record: PendingRecord | undefined;
   /** The newest commit index that the log was given. */
   #loggedCommit: number;
@@ -156,6 +157,16 @@ export class Loop {
 
   get appliedTerm(): number {
     return this.#appliedTerm;
+  }
+
+  /** A write to the log is under way. */
+  get isAppending(): boolean {
+    return this.#isAppending;
+  }
+
+  /** Writes to the log that were begun. */
+  get appendCount(): number {
+    return this.#appendCount;
   }
 
   /** This member leads, and its state holds all that was committed before its term. */
@@ -374,6 +385,7 @@ export class Loop {
     if (!append.mustSync && append.responses.length === 0) return;
     this.#next = newAppend();
     this.#isAppending = true;
+    this.#appendCount++;
     this.#noteLogged(append);
     this.#parts.wal.append(append.hardState, append.entries, append.mustSync).then(
       () => this.#onAppended(append),
@@ -391,6 +403,7 @@ export class Loop {
     const { wal, saveSnapshot } = this.#parts;
     this.#next = newAppend();
     this.#isAppending = true;
+    this.#appendCount++;
     this.#noteLogged(append);
     const save = async (): Promise<void> => {
       await saveSnapshot(snapshot);
@@ -440,6 +453,7 @@ export class Loop {
     const { raft, wal } = this.#parts;
     this.#record = undefined;
     this.#isAppending = true;
+    this.#appendCount++;
     // What is applied is durable, in the form in which it was committed; of what follows that is not sure.
     const hardState = { ...raft.hardState, commit: Math.max(this.#loggedCommit, this.#appliedIndex) };
     this.#loggedCommit = hardState.commit;

@@ -18,6 +18,7 @@ import { PacedCompaction } from "./compaction.ts";
 import { defragmentAtStart } from "./bootstrap_defragment.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { MemberDatabase, PositionedSnapshot } from "./database_snapshot.ts";
+import { DiskWatch } from "./disk_watch.ts";
 import { Duties, type RenewalSettle } from "./duties.ts";
 import type { Job } from "./jobs.ts";
 import { LeaderTransfer, type TransferSettle } from "./leader_transfer.ts";
@@ -98,6 +99,7 @@ export class Member implements MemberDatabase {
   /** The cluster version, and downgrades. */
   readonly versions: Versions;
   readonly #leaderTransfer: LeaderTransfer;
+  readonly #diskWatch: DiskWatch;
   readonly #compactions = new Map<CompactionJob, PacedCompaction>();
   #ticks: Timer | undefined;
   #purges: Timer | undefined;
@@ -271,6 +273,21 @@ export class Member implements MemberDatabase {
       },
       tickMs: options.tickMs,
       timeoutMs: this.requestTimeoutMs,
+    });
+    this.#diskWatch = new DiskWatch({
+      log,
+      raft,
+      statistics: this.statistics,
+      isLeader,
+      appendCount: () => this.#loop.appendCount,
+      isAppending: () => this.#loop.isAppending,
+      isActive: (id) => this.#peers.isActiveSince(id, Infinity),
+      transfer: (target) => {
+        raft.transferLeader(target);
+        this.#loop.wake();
+      },
+      tickMs: options.tickMs,
+      electionTicks: options.electionTicks,
     });
     this.#duties = new Duties({
       clock,
@@ -454,6 +471,11 @@ export class Member implements MemberDatabase {
     return storageVersionOf(this.membership.clusterVersion);
   }
 
+  /** Milliseconds for which the disk has not finished a write to the log; 0: it works. */
+  get diskStalledMs(): number {
+    return this.#diskWatch.stalledMs;
+  }
+
   /** An id for a lease that leaves the choice to the server: positive, unique in the cluster. */
   nextLeaseId(): bigint {
     return this.#ids.nextInt63();
@@ -572,6 +594,7 @@ export class Member implements MemberDatabase {
     // After a standstill the tick may come before the messages that tell of another leader.
     if (this.#isLate(now)) this.#standstillCount++;
     this.#lastTickMs = now;
+    this.#diskWatch.tick();
     this.keyspace.watchHub.tick(now);
     const timeoutMs = this.requestTimeoutMs;
     this.#proposals.expire(now, timeoutMs, this.#timeoutError);

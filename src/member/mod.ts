@@ -20,7 +20,7 @@
  * Absent: how messages travel (peer); checks of membership changes that take knowledge of other members' health.
  *
  * Read: options, request_ids, proposals, pending_reads, membership_changes, inbox, jobs, loop, peers (snapshot_sender,
- * snapshot_receiver), peer_questions, peer_answers, snapshot_install, duties, space_alarm, space_monitor (prefix_survey),
+ * snapshot_receiver), peer_questions, peer_answers, snapshot_install, disk_watch, duties, space_alarm, space_monitor (prefix_survey),
  * auto_compaction, versions, leader_transfer, checkpoints (buckets with lease_rows, v2_store, checkpoint_policy,
  * checkpointer, state_hash), starts (restore, database_start, bootstrap_defragment, bootstrap), member.
  */

@@ -18,4 +18,7 @@ export class Statistics {
   defragmentingCount = 0;
   leasesGrantedCount = 0;
   leasesRevokedCount = 0;
+  /** How often the disk did not finish a write to the log in time, and how often this leader handed over for it. */
+  diskStallCount = 0;
+  diskHandOverCount = 0;
 }

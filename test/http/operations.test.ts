@@ -6,6 +6,7 @@ let server: TestServer;
 let alarms: string[] = [];
 let hasLeader = true;
 let isLearner = false;
+let diskStalledMs = 0;
 let readProblem: Error | undefined;
 let quorumProblem: Error | undefined;
 
@@ -13,6 +14,7 @@ const status: ServerStatus = {
   alarms: () => alarms,
   hasLeader: () => hasLeader,
   isLearner: () => isLearner,
+  diskStalledMs: () => diskStalledMs,
   serializableRead: () => readProblem === undefined ? Promise.resolve() : Promise.reject(readProblem),
   linearizableRead: () => quorumProblem === undefined ? Promise.resolve() : Promise.reject(quorumProblem),
   versions: () => ({ server: "3.7.1", cluster: undefined, storage: undefined }),
@@ -26,6 +28,7 @@ beforeEach(() => {
   alarms = [];
   hasLeader = true;
   isLearner = false;
+  diskStalledMs = 0;
   readProblem = undefined;
   quorumProblem = undefined;
 });
@@ -75,6 +78,17 @@ test("livez and readyz run their checks, name them when asked to, and always nam
     200,
     "ok\n",
   ]);
+});
+
+test("readyz tells of a disk that does not finish a write, and is silent about one that does", async () => {
+  expect(await get("/readyz/disk?verbose")).toEqual([200, "ok\n"]);
+  diskStalledMs = 1500;
+  expect(await get("/readyz/disk")).toEqual([
+    503,
+    "[-]disk failed: a write to the log has not finished for 1.5s\n\n",
+  ]);
+  expect((await get("/readyz"))[0]).toBe(503);
+  expect((await get("/livez"))[0]).toBe(200);
 });
 
 test("each check has a path of its own, and an unknown one is not found", async () => {

@@ -50,6 +50,7 @@ export async function startDoors(
       alarms: () => [],
       hasLeader: () => true,
       isLearner: () => false,
+      diskStalledMs: () => 0,
       serializableRead: () => Promise.resolve(),
       linearizableRead: () => Promise.resolve(),
       versions: () => ({ server: "3.7.1", cluster: "3.7.0", storage: "3.7.0" }),

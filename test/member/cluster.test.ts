@@ -133,37 +133,67 @@ describe("linearizable reads", () => {
   });
 });
 
+/** Three members, led by one whose disk stops and goes on when it is told to. */
+async function slowLeader() {
+  const cluster = await Cluster.start(3);
+  const { promise: end, resolve: endStall } = Promise.withResolvers<void>();
+  let isStalled = false;
+  const slow = cluster.machines[0];
+  cluster.crash(slow, { seed: 1, latency: () => isStalled ? end : Promise.resolve() });
+  await cluster.restart(slow);
+  await cluster.ready();
+  const leader = await cluster.untilLeader();
+  if (leader !== slow) {
+    const { id } = slow.running;
+    expect(await cluster.clockUntilSettled((settle) => leader.running.moveLeader(id, settle))).toBeUndefined();
+    await cluster.untilLeader((machine) => machine === slow);
+  }
+  return { cluster, slow, endStall, stall: () => void (isStalled = true) };
+}
+
 describe("a leader whose disk stalls", () => {
-  test("goes on answering reads and sending heartbeats", async () => {
-    const cluster = await Cluster.start(3);
-    const { promise: end, resolve: endStall } = Promise.withResolvers<void>();
-    let isStalled = false;
-    const slow = cluster.machines[0];
-    cluster.crash(slow, { seed: 1, latency: () => isStalled ? end : Promise.resolve() });
-    await cluster.restart(slow);
-    await cluster.ready();
-    const leader = await cluster.untilLeader();
-    if (leader !== slow) {
-      const { id } = slow.running;
-      expect(await cluster.clockUntilSettled((settle) => leader.running.moveLeader(id, settle))).toBeUndefined();
-      await cluster.untilLeader((machine) => machine === slow);
-    }
-    const term = slow.running.raftTerm;
-    isStalled = true;
+  test("hands over to a member whose disk works, and follows it once its own does again", async () => {
+    const { cluster, slow, stall, endStall } = await slowLeader();
+    const { running } = slow;
+    const term = running.raftTerm;
+    stall();
     // The two others are a quorum: what they have is committed, and is applied here when it is durable here.
     const waiting = beginPut(slow, "key", "value");
-    for (let i = 0; i < 5; i++) {
-      await cluster.clock.advance(1000);
-      expect(slow.running.isLeader).toBe(true);
-      expect(slow.running.raftTerm).toBe(term);
-    }
+    await cluster.clock.advance(400);
+    expect([running.isLeader, running.diskStalledMs]).toEqual([true, 0]);
+    const startMs = cluster.clock.nowMs;
+    const next = await cluster.untilLeader((machine) => machine !== slow);
+    expect(cluster.clock.nowMs - startMs).toBeLessThan(400);
+    expect(next.running.raftTerm).toBe(term + 1);
+    expect(running.diskStalledMs).toBeGreaterThanOrEqual(500);
+    expect(running.statistics).toMatchObject({ diskStallCount: 1, diskHandOverCount: 1 });
     expect(waiting.answer).toBeUndefined();
     for (const machine of cluster.others(slow)) expect(valueAt(machine, "key")).toBe("value");
+    expect(await put(cluster, next, "other", "value")).toBe("done");
     // It sees what others hold already, and so waits; one that does not have to is answered at once.
     const late = beginRead(slow, "key");
     endStall();
     await cluster.until(() => late.result !== undefined && waiting.answer !== undefined);
     expect([late.result, waiting.answer]).toEqual(["value", "done"]);
+    await untilEqual(cluster);
+    await cluster.clock.advance(200);
+    expect([running.diskStalledMs, running.raftTerm]).toEqual([0, term + 1]);
+    await cluster.stopAll();
+  });
+
+  test("stays where nobody waits for its disk, and where the others' are no better", async () => {
+    const { cluster, slow, stall, endStall } = await slowLeader();
+    await cluster.clock.advance(5000);
+    stall();
+    cluster.isolate(slow);
+    beginPut(slow, "key", "value");
+    await cluster.clock.advance(800);
+    cluster.network.heal();
+    expect(slow.running.diskStalledMs).toBeGreaterThan(0);
+    expect([slow.running.isLeader, slow.running.statistics.diskHandOverCount]).toEqual([true, 0]);
+    endStall();
+    await cluster.clock.advance(1000);
+    expect(slow.running.diskStalledMs).toBe(0);
     await cluster.stopAll();
   });
 
