@@ -9,13 +9,12 @@ import {
   MoveLeaderRequestSchema,
   StatusRequestSchema,
 } from "../gen/etcdserverpb/maintenance_pb.ts";
-import { JOB_STEP_BUDGET } from "../base/limits.ts";
 import { ETCD_VERSION } from "../base/version.ts";
 import { EMPTY_BYTES, utf8 } from "../base/bytes.ts";
 import { clampInt64, WireWriter } from "../base/varint.ts";
 import { Code, type Method, type UnaryCall } from "../io/rpc.ts";
 import { AlarmType } from "../keyspace/mod.ts";
-import { type DowngradeSettle, type Member, shortVersion } from "../member/mod.ts";
+import { type DowngradeSettle, type KvHashSettle, type Member, shortVersion } from "../member/mod.ts";
 import { RaftOperation } from "../wire/mod.ts";
 import { ApiError, fromDowngrade, fromTransfer } from "./errors.ts";
 import { replyWithHeader } from "./header.ts";
@@ -145,31 +144,16 @@ function hash(member: Member, call: UnaryCall): void {
 
 function hashKv(member: Member, call: UnaryCall, bytes: Uint8Array): void {
   const { revision } = decodeMessage(HashKVRequestSchema, bytes);
-  const { store } = member.keyspace;
-  const job = store.hashKv(clampInt64(revision));
-  if (job === "compacted") return fail(call, ApiError.COMPACTED);
-  if (job === "future") return fail(call, ApiError.FUTURE_REVISION);
-  const headerRevision = store.revision;
-  const startMs = member.nowMs;
-  member.runJob({
-    step: () => {
-      const state = job.step(JOB_STEP_BUDGET);
-      if (state === "running" && !call.isClosed) return state;
-      if (state !== "done") {
-        job.close();
-        fail(call, ApiError.COMPACTED);
-        return "done";
-      }
-      member.statistics.hashKvSeconds.observe((member.nowMs - startMs) / 1000);
-      const { hash, compactRevision, hashRevision } = job.result;
-      const writer = new WireWriter(32);
-      writer.integerField(2, hash);
-      writer.integerField(3, compactRevision);
-      // A negative revision stands for the newest and is echoed as it came.
-      if (revision < 0n) writer.integer64Field(4, revision);
-      else writer.integerField(4, hashRevision);
-      replyWithHeader(call, member, headerRevision, [writer.finish()]);
-      return "done";
-    },
-  });
+  const settle: KvHashSettle = (result, headerRevision, error) => {
+    if (result === undefined) return fail(call, error === "compacted" ? ApiError.COMPACTED : ApiError.FUTURE_REVISION);
+    const { hash, compactRevision, hashRevision } = result;
+    const writer = new WireWriter(32);
+    writer.integerField(2, hash);
+    writer.integerField(3, compactRevision);
+    // A negative revision stands for the newest and is echoed as it came.
+    if (revision < 0n) writer.integer64Field(4, revision);
+    else writer.integerField(4, hashRevision);
+    replyWithHeader(call, member, headerRevision, [writer.finish()]);
+  };
+  member.hashKv(clampInt64(revision), settle, () => call.isClosed);
 }

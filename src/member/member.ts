@@ -21,6 +21,7 @@ import type { MemberDatabase, PositionedSnapshot } from "./database_snapshot.ts"
 import { DiskWatch } from "./disk_watch.ts";
 import { Duties, type RenewalSettle } from "./duties.ts";
 import type { Job } from "./jobs.ts";
+import { hashKv, type KvHashSettle } from "./kv_hash.ts";
 import { LeaderTransfer, type TransferSettle } from "./leader_transfer.ts";
 import { Loop } from "./loop.ts";
 import { type MemberOptions, requestTimeoutMs } from "./options.ts";
@@ -454,6 +455,13 @@ export class Member implements MemberDatabase {
         },
       });
     });
+  }
+
+  /** Hashes the revisions up to `revision`, 0 or less for the newest; gives up, as compacted, once `isCancelled`. */
+  hashKv(revision: number, settle: KvHashSettle, isCancelled: () => boolean = () => false): void {
+    const { keyspace, statistics } = this;
+    const runJob = (job: Job): void => this.runJob(job);
+    hashKv({ store: keyspace.store, statistics, runJob, nowMs: () => this.nowMs }, revision, isCancelled, settle);
   }
 
   /** Raises this member's NOSPACE alarm, and calls back when that is decided. */
