@@ -1,7 +1,8 @@
 /**
  * From a directory to a state: creates the log of a new member, or replays that of an existing one.
  *
- * A new cluster's log begins as etcd's does: one conf change per member at term 1, already committed.
+ * A new cluster's log begins as etcd's does: one conf change per member at term 1, already committed. A member that joins
+ * a cluster begins with an empty log. A start that broke off before anything was known to be durable is made again.
  */
 import { create, toBinary } from "@bufbuild/protobuf";
 import { type Applier, applyConfChange, finished } from "../apply/mod.ts";
@@ -31,12 +32,13 @@ import {
 import type { Keyspace } from "../keyspace/mod.ts";
 import type { CompactionJob } from "../mvcc/mod.ts";
 import { DataDirectory, DataDirectoryError } from "../storage/data_directory.ts";
-import { findSnapshot, Wal, type WalMetadata, type WalSnapshot } from "../storage/wal/mod.ts";
+import { findSnapshot, type OpenedWal, Wal, type WalMetadata, type WalSnapshot } from "../storage/wal/mod.ts";
 import { decodeRaftRequest } from "../wire/mod.ts";
 import type { CheckpointState } from "./checkpointer.ts";
 import { confStateOf } from "./conf_state.ts";
 import { createDatabase, loadDatabase } from "./database_start.ts";
-import type { ExistingCluster, MemberOptions } from "./options.ts";
+import { entriesOfLoneMember } from "./force_new_cluster.ts";
+import type { ClusterOrigin, InitialMember, MemberOptions } from "./options.ts";
 
 export interface Bootstrapped {
   readonly memberId: bigint;
@@ -50,6 +52,8 @@ export interface Bootstrapped {
   readonly compaction: CompactionJob | undefined;
   /** Entries of the log that were executed again; 0 for a new member. */
   readonly replayedCount: number;
+  /** The members of the cluster that this one joins, as long as its own log says nothing of them. */
+  readonly others: readonly Member[];
 }
 
 /** The state to be filled. */
@@ -86,9 +90,10 @@ async function initialize(
   directory: DataDirectory,
   target: BootstrapTarget,
 ): Promise<Bootstrapped> {
+  // Before anything is written: whoever is refused leaves an empty directory.
+  const origin = await originOf(options);
+  const metadata = metadataOf(options, origin);
   const checkpoint = await createDatabase(options, directory, target);
-  const { existing } = options;
-  const metadata = existing === undefined ? newCluster(options) : joinedCluster(options, existing);
   const wal = await Wal.create(options.disk, {
     directory: directory.walPath,
     segmentSize: options.walSegmentSize,
@@ -96,50 +101,63 @@ async function initialize(
     clock: options.clock,
     log: options.log,
   });
-  const opened = { directory, checkpoint, compaction: undefined };
-  if (existing === undefined) return await beginCluster(options, opened, wal, metadata);
-  tellStart(options, metadata);
-  // The leader brings everything else: who the members are, too.
-  const raft = makeRaft(options, metadata.memberId, new RaftLog(), NO_HARD_STATE, EMPTY_CONF_STATE, 0);
-  return { ...opened, ...metadata, raft, wal, replayedCount: 0 };
+  return await begin(options, { directory, checkpoint, compaction: undefined }, wal, metadata, origin);
+}
+
+function originOf({ name, peerUrls, origin }: MemberOptions): Promise<ClusterOrigin> {
+  return origin === undefined ? Promise.resolve({ initial: [{ name, peerUrls }] }) : origin();
 }
 
 /** The members that a new cluster begins with, in the order of their ids. */
-function initialMembers({ name, peerUrls, clusterToken, crypto, initial }: MemberOptions): Member[] {
+function initialMembers({ clusterToken, crypto }: MemberOptions, initial: readonly InitialMember[]): Member[] {
   const sha1 = (data: Uint8Array) => crypto.sha1(data);
-  const members = (initial ?? [{ name, peerUrls }]).map((member) => ({
-    id: bootstrapMemberId(member.peerUrls, clusterToken, sha1),
-    name: member.name,
-    peerUrls: member.peerUrls,
+  const members = initial.map(({ name, peerUrls }) => ({
+    id: bootstrapMemberId(peerUrls, clusterToken, sha1),
+    name,
+    peerUrls,
     clientUrls: [],
     isLearner: false,
   }));
   return members.sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-function newCluster(options: MemberOptions): WalMetadata {
-  const { peerUrls, clusterToken, crypto } = options;
-  const sha1 = (data: Uint8Array) => crypto.sha1(data);
-  const memberId = bootstrapMemberId(peerUrls, clusterToken, sha1);
-  const ids = initialMembers(options).map(({ id }) => id);
-  if (!ids.includes(memberId)) throw new DataDirectoryError(`the new cluster has no member with ${describe(peerUrls)}`);
-  return { memberId, clusterId: bootstrapClusterId(ids, sha1) };
+/** Who this member is, and in which cluster. */
+function metadataOf(options: MemberOptions, origin: ClusterOrigin): WalMetadata {
+  if ("existing" in origin) {
+    const { memberId, clusterId } = origin.existing;
+    return { memberId, clusterId };
+  }
+  const members = initialMembers(options, origin.initial);
+  const own = members.find(({ name }) => name === options.name);
+  if (own === undefined) {
+    throw new DataDirectoryError(`the new cluster has no member of the name ${JSON.stringify(options.name)}`);
+  }
+  return {
+    memberId: own.id,
+    clusterId: bootstrapClusterId(members.map(({ id }) => id), (data) => options.crypto.sha1(data)),
+  };
 }
 
-function joinedCluster({ peerUrls }: MemberOptions, { clusterId, members }: ExistingCluster): WalMetadata {
-  const own = members.find((member) => sameUrls(member.peerUrls, peerUrls));
-  if (own !== undefined) return { memberId: own.id, clusterId };
-  throw new DataDirectoryError(
-    `the cluster has no member with ${describe(peerUrls)}; add this one to it first (etcdctl member add)`,
-  );
-}
-
-function sameUrls(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((url) => b.includes(url));
-}
-
-function describe(peerUrls: readonly string[]): string {
-  return `the peer URLs ${peerUrls.join(",")}`;
+/** The first steps of a member whose log has nothing but a head, or a part of what `beginCluster` writes. */
+async function begin(
+  options: MemberOptions,
+  opened: Opened,
+  wal: Wal,
+  { memberId, clusterId }: WalMetadata,
+  origin: ClusterOrigin,
+): Promise<Bootstrapped> {
+  options.log.info("starting local member", {
+    "local-member-id": idText(memberId),
+    "cluster-id": idText(clusterId),
+  });
+  const identity = { memberId, clusterId, wal, replayedCount: 0 };
+  if ("initial" in origin) {
+    const raft = await beginCluster(options, wal, memberId, initialMembers(options, origin.initial));
+    return { ...opened, ...identity, raft, others: [] };
+  }
+  // The leader brings everything else: who the members are, too.
+  const raft = makeRaft(options, memberId, new RaftLog(), NO_HARD_STATE, EMPTY_CONF_STATE, 0);
+  return { ...opened, ...identity, raft, others: origin.existing.members };
 }
 
 /**
@@ -148,12 +166,12 @@ function describe(peerUrls: readonly string[]): string {
  */
 async function beginCluster(
   options: MemberOptions,
-  opened: Opened,
   wal: Wal,
-  { memberId, clusterId }: WalMetadata,
-): Promise<Bootstrapped> {
+  memberId: bigint,
+  members: readonly Member[],
+): Promise<Raft> {
   const log = new RaftLog();
-  const entries = initialMembers(options).map((member, i): Entry => ({
+  const entries = members.map((member, i): Entry => ({
     term: 1,
     index: i + 1,
     type: EntryType.CONF_CHANGE,
@@ -162,13 +180,7 @@ async function beginCluster(
   const hardState: HardState = { term: 1, vote: 0n, commit: entries.length };
   await wal.append(hardState, entries, true);
   for (const entry of entries) log.append(entry);
-  const raft = makeRaft(options, memberId, log, hardState, EMPTY_CONF_STATE, 0);
-  tellStart(options, { memberId, clusterId });
-  return { ...opened, memberId, clusterId, raft, wal, replayedCount: 0 };
-}
-
-function tellStart({ log }: MemberOptions, { memberId, clusterId }: WalMetadata): void {
-  log.info("starting local member", { "local-member-id": idText(memberId), "cluster-id": idText(clusterId) });
+  return makeRaft(options, memberId, log, hardState, EMPTY_CONF_STATE, 0);
 }
 
 async function restart(
@@ -187,27 +199,91 @@ async function restart(
     clock,
     log,
   }, replay);
-  const { metadata, hardState, wal } = opened;
-  // The process ended before it knew that the log's first entries are durable: nothing was acknowledged yet.
-  if (hardState.commit === 0 && options.existing === undefined && opened.tail.every(isInitial)) {
-    return await beginCluster(options, { directory, checkpoint, compaction }, wal, metadata);
+  try {
+    const state = { directory, checkpoint, compaction };
+    if (isUnbegun(opened)) return await beginAgain(options, state, opened);
+    const fault = faultOf(directory, target, checkpoint.index, opened.lastIndex) ?? learnersFault(options, target);
+    if (fault !== undefined) throw new DataDirectoryError(fault);
+    return await resume(options, state, opened, replay, target);
+  } catch (error) {
+    // What closing may find wrong besides is not worth more than the reason.
+    await opened.wal.close().catch(() => {});
+    throw error;
   }
+}
+
+/**
+ * The process ended before it knew that the first entries are durable, or before a leader reached it: nothing was
+ * acknowledged and nobody was voted for, since the first election of a cluster brings term 2.
+ */
+function isUnbegun({ hardState, tail }: OpenedWal): boolean {
+  return hardState.commit === 0 && hardState.term <= 1 && tail.every(isInitial);
+}
+
+async function beginAgain(options: MemberOptions, state: Opened, { wal, metadata }: OpenedWal): Promise<Bootstrapped> {
+  const origin = await originOf(options);
+  const { memberId, clusterId } = metadataOf(options, origin);
+  if (memberId === metadata.memberId && clusterId === metadata.clusterId) {
+    return await begin(options, state, wal, metadata, origin);
+  }
+  throw new DataDirectoryError(
+    `the log in ${state.directory.walPath} was begun for member ${idText(metadata.memberId)} of cluster ` +
+      `${idText(metadata.clusterId)}, and this start is that of member ${idText(memberId)} of cluster ` +
+      `${idText(clusterId)}: start as before, or with an empty data directory (the log holds nothing yet)`,
+  );
+}
+
+/** Goes on where the log ends, or, alone, where it is known to be committed. */
+async function resume(
+  options: MemberOptions,
+  state: Opened,
+  { metadata, hardState, tail, wal }: OpenedWal,
+  replay: Replay,
+  { membership }: BootstrapTarget,
+): Promise<Bootstrapped> {
   const { memberId, clusterId } = metadata;
-  for (const entry of opened.tail) replay.log.append(entry);
-  const fault = faultOf(directory, target, checkpoint.index, opened.lastIndex);
-  if (fault !== undefined) {
-    await wal.close();
-    throw new DataDirectoryError(fault);
-  }
+  const { forcesNewCluster = false, log } = options;
   // The commit index in the log is a hint and may be behind; what is in the database was committed.
-  const commit = Math.max(hardState.commit, checkpoint.index);
-  const raft = makeRaft(options, memberId, replay.log, { ...hardState, commit }, replay.confState, commit);
-  log.info("restarting local member", {
+  const applied = Math.max(hardState.commit, state.checkpoint.index);
+  const kept = forcesNewCluster ? tail.filter(({ index }) => index <= applied) : tail;
+  for (const entry of kept) replay.log.append(entry);
+  let commit = applied;
+  if (forcesNewCluster) {
+    tellDiscarded(options, tail.length - kept.length, applied);
+    const entries = entriesOfLoneMember(memberId, membership, options.peerUrls, {
+      term: hardState.term,
+      index: applied,
+    });
+    for (const entry of entries) replay.log.append(entry);
+    commit += entries.length;
+    // The entries first, since a hard state commits only what is durable: from then on this is a cluster of one member.
+    if (entries.length > 0) await wal.append(undefined, entries, true);
+    await wal.append({ ...hardState, commit }, [], true);
+  }
+  const raft = makeRaft(options, memberId, replay.log, { ...hardState, commit }, replay.confState, applied);
+  log.info(forcesNewCluster ? "forcing restart member" : "restarting local member", {
     "cluster-id": idText(clusterId),
     "local-member-id": idText(memberId),
+    ...(forcesNewCluster && { "wal-commit-index": hardState.commit }),
     "commit-index": commit,
   });
-  return { memberId, clusterId, raft, wal, directory, checkpoint, compaction, replayedCount: replay.count };
+  return { memberId, clusterId, raft, wal, ...state, replayedCount: replay.count, others: [] };
+}
+
+function tellDiscarded({ log }: MemberOptions, count: number, commit: number): void {
+  if (count === 0) return;
+  log.info("discarding uncommitted WAL entries", {
+    "entry-index": commit + 1,
+    "commit-index-from-wal": commit,
+    "number-of-discarded-entries": count,
+  });
+}
+
+function learnersFault({ learnersMax }: MemberOptions, { membership }: BootstrapTarget): string | undefined {
+  const count = membership.list().filter(({ isLearner }) => isLearner).length;
+  if (learnersMax === undefined || count <= learnersMax) return undefined;
+  return `membership: too many learner members in cluster: it has ${count}, and --max-learners is ${learnersMax}; set it ` +
+    "as the other members have it";
 }
 
 /** Why what was read must not be served; undefined: it may. */

@@ -198,9 +198,7 @@ export class Member implements MemberDatabase {
           if (operation === RaftOperation.LEASE_GRANT) this.statistics.leasesGrantedCount++;
           else if (operation === RaftOperation.LEASE_REVOKE) this.statistics.leasesRevokedCount++;
         }
-        if (operation === RaftOperation.LEASE_REVOKE || operation === RaftOperation.LEASE_GRANT) {
-          this.#duties.retryRenewals();
-        }
+        if (isOfLeases(operation)) this.#duties.retryRenewals();
         if (durationMs > options.warningApplyMs && options.warningApplyMs > 0) {
           this.#warnOfSlowApply(operation, body, outcome, durationMs);
         }
@@ -559,7 +557,7 @@ export class Member implements MemberDatabase {
     const { commitIndex } = raft;
     this.#loop.wake();
     while (this.#loop.appliedIndex < commitIndex && !this.#loop.isStopped) await this.#nextTurn();
-    this.#peers.start(this.clusterId, this.#options.existing?.members ?? []);
+    this.#peers.start(this.clusterId, this.#bootstrapped.others);
     if (this.#isAlone) {
       log.info("started as single-node; fast-forwarding election ticks", { "local-member-id": idText(this.id) });
       raft.campaign();
@@ -589,8 +587,8 @@ export class Member implements MemberDatabase {
   /** What takes a leader. */
   async #becomeReady(): Promise<void> {
     await this.#publish();
-    if (this.#options.transport === undefined) await new Promise<void>((resolve) => this.versions.start(resolve));
-    else this.versions.start(() => {});
+    // A leader decides on the cluster version; for any other member this is at once.
+    await new Promise<void>((resolve) => this.versions.start(resolve));
     defragmentAtStart(this, this.#options.bootstrapDefragThresholdSize ?? 0, this.#options.log);
     this.#ready.resolve();
   }
@@ -839,6 +837,12 @@ const ON_TIME_TICKS = 3;
 const ADVANCE_LOOK_MS = 50;
 const ADVANCE_LOOKS = 100;
 
+/** A renewal may have waited for it. */
+function isOfLeases(operation: number): boolean {
+  return operation === RaftOperation.LEASE_REVOKE || operation === RaftOperation.LEASE_GRANT ||
+    operation === RaftOperation.LEASE_CHECKPOINT;
+}
+
 function newKeyspace(options: MemberOptions): Keyspace {
   return new Keyspace({
     electionTimeoutMs: options.electionTicks * options.tickMs,
@@ -846,6 +850,7 @@ function newKeyspace(options: MemberOptions): Keyspace {
     revokeRetryMs: requestTimeoutMs(options),
     hashSeed: new DataView(options.entropy.fill(new Uint8Array(4)).buffer).getUint32(0),
     quotaBackendBytes: options.quotaBackendBytes,
+    leaseCheckpointIntervalMs: options.leaseCheckpointIntervalMs,
   });
 }
 

@@ -22,9 +22,12 @@
  * Read: options, request_ids, proposals, pending_reads, membership_changes, inbox, jobs, loop, peers (snapshot_sender,
  * snapshot_receiver), peer_questions, peer_answers, snapshot_install, disk_watch, duties, kv_hash, space_alarm, space_monitor (prefix_survey),
  * auto_compaction, versions, leader_transfer, checkpoints (buckets with lease_rows, v2_store, checkpoint_policy,
- * checkpointer, state_hash), starts (restore, database_start, bootstrap_defragment, bootstrap), member.
+ * checkpointer, state_hash), starts (restore, database_start, bootstrap_defragment, force_new_cluster, bootstrap), joining
+ * (peer_urls), member.
  */
-export type { ExistingCluster, InitialMember, MemberOptions } from "./options.ts";
+export type { ClusterOrigin, ExistingCluster, InitialMember, MemberOptions } from "./options.ts";
+export { beginNewCluster, joinExistingCluster, JoiningError, type JoiningParts } from "./joining.ts";
+export { PeerUrlComparison, type PeerUrlParts } from "./peer_urls.ts";
 export type { CompactionRetention } from "./auto_compaction.ts";
 export type { MemberError, Settle } from "./proposals.ts";
 export { type DowngradeError, type DowngradeSettle, shortVersion } from "./versions.ts";

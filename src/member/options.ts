@@ -5,6 +5,7 @@ import type { Entropy } from "../io/entropy.ts";
 import type { Logger } from "../io/log.ts";
 import type { Member as ClusterMember } from "../membership/mod.ts";
 import type { Transport } from "../peer/mod.ts";
+import type { CorruptionOptions } from "./corruption.ts";
 import type { CompactionRetention } from "./auto_compaction.ts";
 
 /** One of the members that a new cluster begins with. */
@@ -16,8 +17,12 @@ export interface InitialMember {
 /** A cluster that is there already, as its members told: this member is one of them. */
 export interface ExistingCluster {
   readonly clusterId: bigint;
+  readonly memberId: bigint;
   readonly members: readonly ClusterMember[];
 }
+
+/** How a member without a log comes to its cluster: it begins with it, or joins it. */
+export type ClusterOrigin = { readonly initial: readonly InitialMember[] } | { readonly existing: ExistingCluster };
 
 /** What a member needs of its machine and its operator. Durations in milliseconds. */
 export interface MemberOptions {
@@ -39,14 +44,19 @@ export interface MemberOptions {
 
   /** The way to other members. Default: none, this member is alone for ever. */
   readonly transport?: Transport;
-  /** Where the data directory is empty: all members that the new cluster begins with. Default: this one. */
-  readonly initial?: readonly InitialMember[];
-  /** Where the data directory is empty: the cluster to join. The member with this one's peer URLs is this one. */
-  readonly existing?: ExistingCluster;
+  /**
+   * Called once where the log holds nothing yet: among the members of a new cluster, this one is found by its name. A
+   * rejection ends the start. Default: this member begins a cluster of its own.
+   */
+  readonly origin?: () => Promise<ClusterOrigin>;
+  /** What is in the log and not committed is given up, and all other members with it: this one goes on alone. */
+  readonly forcesNewCluster?: boolean;
   /** Ask before an election whether it could be won. Default: true, as etcd's. */
   readonly preVote?: boolean;
   /** A member that finds the others at its start does not wait a whole election timeout. Default: true, as etcd's. */
   readonly advancesInitialElection?: boolean;
+  /** Changes of the membership that would lose the quorum are refused. Default: true, as etcd's. */
+  readonly strictReconfigCheck?: boolean;
   /** How many learners there may be. Default: 1. */
   readonly learnersMax?: number;
 
@@ -70,6 +80,11 @@ export interface MemberOptions {
   /** History rows removed in one step of a compaction, and the pause after it; 0: the defaults. */
   readonly compactionBatchLimit: number;
   readonly compactionSleepMs: number;
+
+  /** Milliseconds between records in the log of what is left of long leases; the same on all members. Default: never. */
+  readonly leaseCheckpointIntervalMs?: number;
+  /** How the members are compared with one another. Default: they are not. */
+  readonly corruptionChecks?: CorruptionOptions;
 
   /** Bytes that may be stored: 0, the default, for 2 GiB, negative for no bound. */
   readonly quotaBackendBytes?: number;

@@ -20,8 +20,16 @@ export function jsonStrings(texts: readonly string[]): string {
  * follows a value. Undefined: there is none, or it does not fit in 64 bits.
  */
 export function jsonId(json: string): bigint | undefined {
-  const digits = /"id"\s*:\s*(\d+)/.exec(json)?.[1];
-  if (digits === undefined) return undefined;
-  const id = BigInt(digits);
-  return id === BigInt.asUintN(64, id) ? id : undefined;
+  return jsonIds(json)[0];
+}
+
+/** All of them, in their order; from the first that does not fit on, none. */
+export function jsonIds(json: string): bigint[] {
+  const ids: bigint[] = [];
+  for (const [, digits] of json.matchAll(/"id"\s*:\s*(\d+)/g)) {
+    const id = BigInt(digits);
+    if (id !== BigInt.asUintN(64, id)) break;
+    ids.push(id);
+  }
+  return ids;
 }

@@ -1,5 +1,5 @@
 import { concatBytes, utf8 } from "../base/bytes.ts";
-import { jsonId, jsonString, jsonStrings } from "./json.ts";
+import { jsonId, jsonIds, jsonString, jsonStrings } from "./json.ts";
 
 export interface Member {
   readonly id: bigint;
@@ -56,23 +56,42 @@ export function memberFromJson(json: string): Member {
 
 /** Reads what `changeContextJson` or `memberJson` (or etcd) wrote. Throws SyntaxError. */
 export function changeContextFromJson(json: string): ChangeContext {
-  const value = JSON.parse(json) as {
-    name?: string;
-    peerURLs?: string[] | null;
-    clientURLs?: string[] | null;
-    isLearner?: boolean;
-    isPromote?: boolean;
-  };
+  const value = JSON.parse(json) as MemberValue;
   const id = jsonId(json);
   if (id === undefined) throw new SyntaxError(`a member without an id: ${json}`);
-  const member = {
+  return { member: memberOf(value, id), isPromote: value.isPromote ?? false };
+}
+
+/** The members as one tells them to another: a list of what `memberJson` writes, one after the other (frozen). */
+export function membersJson(members: readonly Member[]): string {
+  return `[${members.map(memberJson).join(",")}]`;
+}
+
+/** Reads what `membersJson` (or etcd) wrote. Throws SyntaxError. */
+export function membersFromJson(json: string): Member[] {
+  const values = JSON.parse(json) as MemberValue[] | null;
+  const ids = jsonIds(json);
+  if (values === null) return [];
+  if (!Array.isArray(values) || values.length !== ids.length) throw new SyntaxError("not a list of members with ids");
+  return values.map((value, i) => memberOf(value, ids[i]));
+}
+
+interface MemberValue {
+  readonly name?: string;
+  readonly peerURLs?: string[] | null;
+  readonly clientURLs?: string[] | null;
+  readonly isLearner?: boolean;
+  readonly isPromote?: boolean;
+}
+
+function memberOf({ name, peerURLs, clientURLs, isLearner }: MemberValue, id: bigint): Member {
+  return {
     id,
-    name: value.name ?? "",
-    peerUrls: value.peerURLs ?? [],
-    clientUrls: value.clientURLs ?? [],
-    isLearner: value.isLearner ?? false,
+    name: name ?? "",
+    peerUrls: peerURLs ?? [],
+    clientUrls: clientURLs ?? [],
+    isLearner: isLearner ?? false,
   };
-  return { member, isPromote: value.isPromote ?? false };
 }
 
 /** Ids in logs, file names and keys of the database: lower case hexadecimal without padding. */

@@ -194,7 +194,7 @@ export class Cluster {
       clientUrls: [`http://${machine.name}:2379`],
       clusterToken: "test",
       transport: new MemoryTransport(this.network),
-      initial: this.#initial,
+      origin: () => Promise.resolve({ initial: this.#initial }),
       warningApplyMs: 0,
       onFatal: (reason) => machine.fatal.push(reason),
       ...this.#options,
@@ -209,13 +209,15 @@ export class Cluster {
 
   /** Adds a machine as a member of the cluster, by asking `through`; it is started, and takes part when it is ready. */
   async add(name: string, isLearner: boolean, through: ClusterMember): Promise<ClusterMember> {
-    const error = await this.clockUntilSettled<string | undefined>((settle) =>
-      through.running.addMember([peerUrl(name)], isLearner, (_, reason) => settle(reason))
-    );
+    let memberId = 0n;
+    const error = await this.clockUntilSettled<string | undefined>((settle) => {
+      memberId = through.running.addMember([peerUrl(name)], isLearner, (_, reason) => settle(reason));
+    });
     if (error !== undefined) throw new Error(error);
     const machine = this.#place(name);
     const { clusterId, membership } = through.running;
-    await this.clock.run(this.begin(machine, { existing: { clusterId, members: membership.list() } }));
+    const existing = { clusterId, memberId, members: membership.list() };
+    await this.clock.run(this.begin(machine, { origin: () => Promise.resolve({ existing }) }));
     return machine;
   }
 

@@ -3,7 +3,7 @@
 import { services } from "../../../src/api/mod.ts";
 import type { Method } from "../../../src/io/rpc.ts";
 import { systemCrypto } from "../../../src/io/system/mod.ts";
-import { type ExistingCluster, type InitialMember, Member, type MemberOptions } from "../../../src/member/mod.ts";
+import { type ClusterOrigin, Member, type MemberOptions } from "../../../src/member/mod.ts";
 import { Budget } from "../../../src/rpc/http2/mod.ts";
 import { type Fault, type Operation, SimulatedDisk, type SimulatedDiskOptions } from "../../harness/simulated_disk.ts";
 import { MachineTime, ProcessTime } from "./clock.ts";
@@ -31,12 +31,6 @@ export interface DiskState {
   syncMs: number;
   /** Nothing is done before then. */
   stalledUntilMs: number;
-}
-
-/** How the member is to find the others where its disk is empty. */
-export interface Origin {
-  readonly initial?: readonly InitialMember[];
-  readonly existing?: ExistingCluster;
 }
 
 const GOOD_DISK: DiskState = { syncMs: 2, stalledUntilMs: 0 };
@@ -85,9 +79,10 @@ export class Machine {
   memberId: bigint | undefined;
   readonly #world: World;
   readonly #random: Random;
-  readonly #origin: Origin;
+  /** How the member comes to its cluster while its disk is empty. */
+  readonly #origin: ClusterOrigin;
 
-  constructor(world: World, name: string, origin: Origin, random: Random) {
+  constructor(world: World, name: string, origin: ClusterOrigin, random: Random) {
     this.#world = world;
     this.#random = random;
     this.#origin = origin;
@@ -230,7 +225,7 @@ export class Machine {
       clientUrls: [this.clientUrl],
       clusterToken: "simulated",
       transport: process.transport,
-      ...this.#origin,
+      origin: () => Promise.resolve(this.#origin),
       tickMs: TICK_MS,
       electionTicks: ELECTION_TICKS,
       snapshotCatchUpEntries: CATCH_UP_ENTRIES,

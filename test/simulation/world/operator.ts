@@ -39,7 +39,8 @@ export class Operator {
       const name = nameOf(peerUrls[0]);
       if (world.machines.some((machine) => machine.name === name)) continue;
       const { clusterId } = world.anyMember()!;
-      const machine = new Machine(world, name, { existing: { clusterId, members } }, this.#random.branch(name));
+      const existing = { clusterId, memberId: id, members };
+      const machine = new Machine(world, name, { existing }, this.#random.branch(name));
       machine.memberId = id;
       world.machines.push(machine);
       world.coverage.count("members that joined");
