@@ -10,6 +10,8 @@ export interface KeyspaceOptions {
   readonly electionTimeoutMs: number;
   /** An expired lease whose revocation has not been applied after this long is revoked again. */
   readonly revokeRetryMs: number;
+  /** How often what is left of long leases is written to the log; the same on all members. Default: never, as etcd's. */
+  readonly leaseCheckpointIntervalMs?: number;
   /** Seeds hash tables against keys chosen to collide; members may differ in it. */
   readonly hashSeed: number;
   /** As `--quota-backend-bytes`: 0, the default, for 2 GiB, negative for no bound. Members may differ in it. */
@@ -32,8 +34,7 @@ export class Keyspace {
     this.lessor = new Lessor({
       minTtl: Math.ceil(1.5 * options.electionTimeoutMs / 1000),
       retryMs: options.revokeRetryMs,
-      // etcd's feature gate LeaseCheckpoint is off by default.
-      checkpointIntervalMs: Infinity,
+      checkpointIntervalMs: options.leaseCheckpointIntervalMs ?? Infinity,
       hashSeed: options.hashSeed,
     });
     this.watchHub = new WatchHub(this.store, options.hashSeed);

@@ -1,7 +1,9 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { Clock, Timer } from "../io/clock.ts";
-import { LeaseRevokeRequestSchema } from "../gen/etcdserverpb/lease_pb.ts";
+import { LeaseCheckpointRequestSchema, LeaseRevokeRequestSchema } from "../gen/etcdserverpb/lease_pb.ts";
+import { LEASE_CHECKPOINTS_MAX } from "../base/limits.ts";
 import type { Keyspace } from "../keyspace/mod.ts";
+import type { LeaseCheckpoint } from "../lease/mod.ts";
 import { RaftOperation } from "../wire/mod.ts";
 import type { MemberError } from "./proposals.ts";
 
@@ -44,6 +46,8 @@ export class Duties {
   #timer: Timer | undefined;
   /** Renewals of leases that are about to be revoked, or perhaps to be granted: looked at again with every revocation. */
   #waiting: Renewal[] = [];
+  /** Leases whose checkpoints are about to be forgotten, so that they can be renewed. */
+  readonly #forgetting = new Set<bigint>();
   #isStopped = false;
 
   constructor(parts: DutiesParts) {
@@ -84,7 +88,7 @@ export class Duties {
     this.#findTtl({ id, settle, sinceMs: this.#parts.clock.monotonicMs() });
   }
 
-  /** Revocations have been applied. */
+  /** Revocations or checkpoints have been applied. */
   retryRenewals(): void {
     if (this.#waiting.length === 0) return;
     const waiting = this.#waiting;
@@ -98,9 +102,18 @@ export class Duties {
     const result = keyspace.lessor.renew(renewal.id, clock.monotonicMs());
     if (result.kind === "renewed") renewal.settle(result.ttl, undefined);
     else if (result.kind === "not_primary") this.#ask(renewal);
+    else if (result.kind === "checkpointed") this.#forgetCheckpoint(renewal);
     // The member that was asked may know of a lease that is not applied here yet.
     else if (result.kind === "not_found" && isCaughtUp()) renewal.settle(0, undefined);
     else this.#waiting.push(renewal);
+  }
+
+  /** A leader that comes after this one must not expire the lease by what was left of it before the renewal. */
+  #forgetCheckpoint(renewal: Renewal): void {
+    this.#waiting.push(renewal);
+    if (this.#forgetting.has(renewal.id)) return;
+    this.#forgetting.add(renewal.id);
+    this.#proposeCheckpoints([{ id: renewal.id, remainingTtl: 0 }]);
   }
 
   #ask(renewal: Renewal): void {
@@ -144,7 +157,22 @@ export class Duties {
         const body = toBinary(LeaseRevokeRequestSchema, create(LeaseRevokeRequestSchema, { ID }));
         proposeAsLeader(RaftOperation.LEASE_REVOKE, body);
       }
+      this.#checkpoint();
     }
+    this.#forgetting.clear();
     this.retryRenewals();
+  }
+
+  /** Writes down what is left of long leases, so that a new leader does not begin their time again. */
+  #checkpoint(): void {
+    const { clock, keyspace } = this.#parts;
+    const due = keyspace.lessor.dueCheckpoints(clock.monotonicMs(), LEASE_CHECKPOINTS_MAX);
+    if (due.length > 0) this.#proposeCheckpoints(due);
+  }
+
+  #proposeCheckpoints(due: readonly LeaseCheckpoint[]): void {
+    const checkpoints = due.map(({ id, remainingTtl }) => ({ ID: id, remainingTTL: BigInt(remainingTtl) }));
+    const request = create(LeaseCheckpointRequestSchema, { checkpoints });
+    this.#parts.proposeAsLeader(RaftOperation.LEASE_CHECKPOINT, toBinary(LeaseCheckpointRequestSchema, request));
   }
 }

@@ -11,6 +11,7 @@ import { checkKeyValue, framedSize, RecordView } from "./record.ts";
 import { FRESH, SlabPool } from "./slab.ts";
 import { StoreState } from "./state.ts";
 import {
+  type KeyValueHash,
   NO_ROW,
   type OperationCounts,
   type RangeQuery,
@@ -256,6 +257,11 @@ export class Store {
     if (revision > 0 && revision < state.compactRevision) return "compacted";
     if (revision > state.revision) return "future";
     return new HashJob(state, revision === 0 ? state.revision : revision, undefined);
+  }
+
+  /** The hashes that are remembered from compactions, by ascending revision. */
+  get compactionHashes(): readonly KeyValueHash[] {
+    return this.#state.hashes;
   }
 
   /** Keeps what is readable at `revision`, which must be readable now, until the pin is released. */
