@@ -356,3 +356,34 @@ export const CHECKPOINT_RETRY_MS = 1000;
 export const CHECKPOINT_RETRY_MS_MAX = 60_000;
 /** Milliseconds between two looks at files that may be purged (etcd's figure). */
 export const PURGE_INTERVAL_MS = 30_000;
+
+// peer/http: HTTP/1.1 between members
+
+/** Header block of a request or an answer, or trailers; a larger one is answered 431, or fails the call. */
+export const PEER_HTTP_HEAD_SIZE_MAX = 64 * 1024;
+/** Extensions of one chunk's size; more end the connection. */
+export const PEER_HTTP_EXTENSION_SIZE_MAX = 256;
+/** Connections of one server; one more is dropped as it comes. */
+export const PEER_HTTP_CONNECTIONS_MAX = 1024;
+/** Milliseconds for a request's header block, from its first byte on; then the connection is dropped. */
+export const PEER_HTTP_HEAD_TIMEOUT_MS = 30_000;
+/** Milliseconds without a request, after which a server drops a connection (etcd's figure). */
+export const PEER_HTTP_IDLE_TIMEOUT_MS = 5 * 60 * 1000;
+/** Milliseconds between two reads of a request's body; then the connection is dropped. */
+export const PEER_HTTP_BODY_TIMEOUT_MS = 60_000;
+/** Milliseconds in which a peer takes nothing of what a server has to send; then the connection is dropped (etcd's figure). */
+export const PEER_HTTP_STALL_MS = 5000;
+/** Bytes waiting for a peer above which a writer is asked to hold back, and those at which it may go on. */
+export const PEER_HTTP_HIGH_WATER = 256 * 1024;
+export const PEER_HTTP_LOW_WATER = 64 * 1024;
+/** Bytes gathered for one write; a larger piece gets a buffer of its own. Each connection keeps one such buffer. */
+export const PEER_HTTP_SEGMENT_SIZE = 64 * 1024;
+/** Bytes of a request's body that are read at once; two such blocks take turns. */
+export const PEER_HTTP_BLOCK_SIZE = 512 * 1024;
+/** Body bytes read on, for the connection's next request, of a request that was answered early; beyond, the connection ends. */
+export const PEER_HTTP_DISCARD_SIZE_MAX = 256 * 1024;
+/** How long a connection that a server ended waits for the client to end it too, so that it can read the last answer. */
+export const PEER_HTTP_LINGER_MS = 1000;
+/** Unused connections to one address that a client keeps, and for how long; others are closed. */
+export const PEER_HTTP_IDLE_CONNECTIONS_MAX = 4;
+export const PEER_HTTP_IDLE_CONNECTION_MS = 60_000;

@@ -22,7 +22,8 @@ export interface HttpBodySource {
   readonly size: number;
   /**
    * Fills `target` from `position` on and returns the count: at least 1, less than asked for where it likes. The positions
-   * asked for follow one another without a gap, and one read is under way at a time. If it rejects, the call fails with
+   * asked for follow one another without a gap, and one read is under way at a time; one may still be when the call is over,
+   * since a server may answer early. If it rejects, the call fails with
    * that error and its connection is dropped, so that the server sees a body that broke off.
    */
   read(target: Uint8Array, position: number): Promise<number>;
@@ -71,7 +72,7 @@ export class HttpError extends Error {
   /**
    * The system's where there is one ("ECONNREFUSED", "ECONNRESET", "ENOTFOUND"); "ETIMEDOUT" where patience ran out;
    * "EPROTO" for an answer that is not HTTP/1.1; "EMSGSIZE" for one larger than allowed; "EABORTED": the client was closed;
-   * "EBODY": the request's body could not be read (see `cause`).
+   * "EBODY": the request's body could not be read (see `cause`); "EPROTONOSUPPORT": the URL asks for TLS.
    */
   readonly code: string;
   /** True: the server has not got any of this request. */

@@ -1,31 +1,66 @@
 import { EMPTY_BYTES } from "../../base/bytes.ts";
+import { PEER_HTTP_CONNECTIONS_MAX } from "../../base/limits.ts";
 import type { Clock } from "../../io/clock.ts";
 import type { ByteStream, HttpExchange } from "../../io/net.ts";
+import { type ConnectionServer, ServerConnection } from "./server_connection.ts";
 
 export interface HttpServerOptions {
   readonly clock: Clock;
-  /** Answers one request. It sets the exchange's listeners before it returns, or pauses it. */
+  /**
+   * Answers one request. It sets the exchange's listeners before it returns, or pauses it. An answer without a
+   * "content-length" field is sent in chunks.
+   */
   readonly handler: (exchange: HttpExchange) => void;
 }
 
 /** Serves HTTP/1.1 on streams that were accepted elsewhere. */
-export class HttpServer {
-  constructor(options: HttpServerOptions) {
-    void options;
+export class HttpServer implements ConnectionServer {
+  readonly clock: Clock;
+  readonly handler: (exchange: HttpExchange) => void;
+  readonly #connections = new Set<ServerConnection>();
+  #isStopping = false;
+  #whenEmpty: (() => void) | undefined;
+
+  constructor({ clock, handler }: HttpServerOptions) {
+    this.clock = clock;
+    this.handler = handler;
+  }
+
+  get isStopping(): boolean {
+    return this.#isStopping;
   }
 
   /** Takes over a stream of which `head` was read already; it is valid until this returns. */
   serve(stream: ByteStream, head: Uint8Array = EMPTY_BYTES): void {
-    void stream, head;
-    throw new Error("under construction");
+    if (this.#isStopping || this.#connections.size >= PEER_HTTP_CONNECTIONS_MAX) {
+      stream.destroy();
+      return;
+    }
+    const connection = new ServerConnection(this, stream);
+    this.#connections.add(connection);
+    stream.listen(connection);
+    if (head.length > 0) connection.onData(head);
+  }
+
+  connectionClosed(connection: ServerConnection): void {
+    this.#connections.delete(connection);
+    if (this.#connections.size === 0) this.#whenEmpty?.();
   }
 
   /**
-   * Drops connections without a request at once and the others after what they are answering, but at most after
+   * Ends connections without a request at once, and the others after what they are answering, but at most after
    * `deadlineMs`. Resolves when all are gone; `serve` destroys what comes later.
    */
-  stop(deadlineMs: number): Promise<void> {
-    void deadlineMs;
-    throw new Error("under construction");
+  async stop(deadlineMs: number): Promise<void> {
+    this.#isStopping = true;
+    for (const connection of [...this.#connections]) connection.retire();
+    if (this.#connections.size === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#whenEmpty = resolve;
+    const timer = this.clock.after(deadlineMs, () => {
+      for (const connection of [...this.#connections]) connection.drop();
+    });
+    await promise;
+    timer.cancel();
   }
 }
