@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
+import { formatDuration } from "../base/duration.ts";
 import { ETCD_VERSION, KEELSON_VERSION } from "../base/version.ts";
-import { type Config, ConfigError, makeConfig } from "./config.ts";
+import { type Config, ConfigError, makeConfig, RAFT_TIMEOUT_MS_MIN } from "./config.ts";
 import { print } from "./console.ts";
 import { findDefaultHost } from "./default_host.ts";
 import {
@@ -157,10 +158,9 @@ function warnOfSettings({ settings, config, log }: Start): void {
       log.warn("flag is no longer supported - ignoring", { "flag-name": flag.name });
     }
   }
-  if (settings.isSet("listen-peer-urls")) {
-    log.warn("nothing listens on --listen-peer-urls yet: a single member has no peers", {
-      "listen-peer-urls": config.listenPeerUrls.map((url) => url.text),
-    });
+  for (const name of ["raft-read-timeout", "raft-write-timeout"]) {
+    if (settings.number(name) >= RAFT_TIMEOUT_MS_MIN) continue;
+    log.info(`${name} increased to minimum value: ${formatDuration(RAFT_TIMEOUT_MS_MIN)}`);
   }
   if (config.unsafeNoFsync) {
     log.warn(

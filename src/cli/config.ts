@@ -13,13 +13,6 @@ import { asksForDefault, type Settings, variableName } from "./flags/mod.ts";
 import { parseRetention } from "./retention.ts";
 import { isIpAddress, type MemberUrl, parseUrls } from "./urls.ts";
 
-/** One member of `--initial-cluster`. */
-export interface InitialMember {
-  readonly name: string;
-  /** As etcd writes them, sorted. */
-  readonly peerUrls: readonly string[];
-}
-
 const LOG_LEVELS: Readonly<Record<string, LogLevel>> = {
   "": "info",
   debug: "debug",
@@ -38,6 +31,9 @@ const ELECTION_TIMEOUT_MAX_MS = 50_000;
 const DEFAULT_PEER_URL = "http://localhost:2380";
 const DEFAULT_CLIENT_URL = "http://localhost:2379";
 const DEFAULT_NAME = "default";
+
+/** Connections between members are given at least so long: it is etcd's bound. */
+export const RAFT_TIMEOUT_MS_MIN = 5000;
 
 /** A number of milliseconds or of things, set by the flag of this name. */
 function amount(flagName: string) {
@@ -71,9 +67,19 @@ const ConfigSchema = v.strictObject({
   initialCluster: v.string(),
   initialClusterState: v.picklist(["new", "existing"]),
   initialClusterToken: v.string(),
+  isReconfigCheckStrict: v.boolean(),
+  hasPreVote: v.boolean(),
+  /** Most learners in the cluster. */
+  maxLearners: amount("max-learners"),
+  /** Give up the other members, and what is not committed, and go on alone. */
+  forcesNewCluster: v.boolean(),
 
   heartbeatIntervalMs: amount("heartbeat-interval"),
   electionTimeoutMs: amount("election-timeout"),
+  /** The first election timeout after a start is shortened where others can be reached. */
+  advancesInitialElection: v.boolean(),
+  raftReadTimeoutMs: amount("raft-read-timeout"),
+  raftWriteTimeoutMs: amount("raft-write-timeout"),
   snapshotCatchupEntries: amount("snapshot-catchup-entries"),
   snapshotCount: amount("snapshot-count"),
   maxWals: amount("max-wals"),
@@ -210,9 +216,16 @@ export function makeConfig(settings: Settings, defaultHost?: string): Config {
       : initialCluster,
     initialClusterState: settings.string("initial-cluster-state"),
     initialClusterToken: settings.string("initial-cluster-token"),
+    isReconfigCheckStrict: settings.boolean("strict-reconfig-check"),
+    hasPreVote: settings.boolean("pre-vote"),
+    maxLearners: settings.number("max-learners"),
+    forcesNewCluster: settings.boolean("force-new-cluster"),
 
     heartbeatIntervalMs: settings.number("heartbeat-interval"),
     electionTimeoutMs: settings.number("election-timeout"),
+    advancesInitialElection: settings.boolean("initial-election-tick-advance"),
+    raftReadTimeoutMs: Math.max(settings.number("raft-read-timeout"), RAFT_TIMEOUT_MS_MIN),
+    raftWriteTimeoutMs: Math.max(settings.number("raft-write-timeout"), RAFT_TIMEOUT_MS_MIN),
     snapshotCatchupEntries: settings.number("snapshot-catchup-entries"),
     snapshotCount: settings.number("snapshot-count"),
     maxWals: settings.number("max-wals"),
@@ -290,76 +303,19 @@ function checkBuilt(settings: Settings, config: Config): void {
     const what = source === "environment" ? variableName(flag.name) : `--${flag.name}`;
     throw notBuilt(`${what}=${text}`, flag.later);
   }
-  for (const url of [...config.listenClientUrls, ...config.listenClientHttpUrls]) {
+  for (const url of [...config.listenPeerUrls, ...config.listenClientUrls, ...config.listenClientHttpUrls]) {
     if (url.scheme === "https" || url.scheme === "unixs") throw notBuilt(`listening on ${url.text}`, "TLS");
   }
   for (const output of config.logOutputs) {
     if (output === "systemd/journal") throw notBuilt(`--log-outputs=${output}`, "logging to the journal");
   }
-  if (config.initialClusterState === "existing") {
-    throw notBuilt("--initial-cluster-state=existing", "joining a cluster");
-  }
-  if (initialMembers(config).length > 1) {
-    throw notBuilt(`--initial-cluster=${config.initialCluster}`, "a cluster of several members");
-  }
 }
 
-function notBuilt(what: string, feature: string): ConfigError {
+/** Refuses, by name, what needs a feature that is not there yet. */
+export function notBuilt(what: string, feature: string): ConfigError {
   return new ConfigError(
     `${what} needs ${feature}, which Keelson ${KEELSON_VERSION} does not have yet: start without it, or use etcd`,
   );
-}
-
-/** The members of a new cluster. Throws a ConfigError if a URL of theirs is wrong. */
-export function initialMembers(config: Pick<Config, "initialCluster">): InitialMember[] {
-  const urlsByName = new Map<string, string[]>();
-  for (const part of config.initialCluster.split(",")) {
-    if (part === "") continue;
-    const equals = part.indexOf("=");
-    const name = equals < 0 ? part : part.slice(0, equals);
-    const urls = urlsByName.get(name) ?? [];
-    urlsByName.set(name, urls);
-    urls.push(equals < 0 ? "" : part.slice(equals + 1));
-  }
-  return [...urlsByName].map(([name, urls]) => {
-    try {
-      return { name, peerUrls: parseUrls(urls).map((url) => url.text) };
-    } catch (error) {
-      throw new ConfigError(`error setting up initial cluster: ${(error as Error).message}`);
-    }
-  });
-}
-
-/**
- * What etcd checks before it makes a new member (and not when one starts again): is this member in the initial cluster,
- * under the URLs it advertises? Throws a ConfigError in its words.
- */
-export function checkBootstrap(config: Config): void {
-  const members = initialMembers(config);
-  const self = members.find((member) => member.name === config.name);
-  if (self === undefined) {
-    throw new ConfigError(
-      `couldn't find local name ${JSON.stringify(config.name)} in the initial cluster configuration`,
-    );
-  }
-  const advertised = config.initialAdvertisePeerUrls.map((url) => url.text);
-  const missing = self.peerUrls.filter((url) => !advertised.includes(url));
-  if (missing.length > 0) {
-    throw new ConfigError(
-      `--initial-cluster has ${missing.map((url) => `${config.name}=${url}`).join(",")} but missing from ` +
-        `--initial-advertise-peer-urls=${advertised.join(",")}`,
-    );
-  }
-  const unlisted = advertised.filter((url) => !self.peerUrls.includes(url));
-  if (unlisted.length > 0) {
-    throw new ConfigError(
-      `--initial-advertise-peer-urls has ${unlisted.join(",")} but missing from ` +
-        `--initial-cluster=${advertised.map((url) => `${config.name}=${url}`).join(",")}`,
-    );
-  }
-  if (new Set(self.peerUrls).size < self.peerUrls.length) {
-    throw new ConfigError(`initial cluster ${config.initialCluster} has duplicate url`);
-  }
 }
 
 /** Zero stands for grpc-go's defaults; for the server's own pings, zero in either place is zero in both. */

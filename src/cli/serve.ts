@@ -19,7 +19,7 @@ export async function serve(config: Config, log: ProcessLogger): Promise<number>
       "data-dir": config.dataDir,
       "dir-type": found,
     });
-    server = await startServer(config, log, found === "empty");
+    server = await startServer(config, log);
   } catch (error) {
     log.fatal("failed to start", { error });
     return 1;

@@ -6,10 +6,11 @@ import { ETCD_VERSION } from "../base/version.ts";
 import { ClientServer, type ServerStatus } from "../http/mod.ts";
 import { systemClock, systemCrypto, systemDisk, systemEntropy, systemNetwork } from "../io/system/mod.ts";
 import { AlarmType } from "../keyspace/mod.ts";
-import { Member } from "../member/mod.ts";
+import { type ClusterOrigin, Member } from "../member/mod.ts";
 import { Budget } from "../rpc/http2/mod.ts";
-import { checkBootstrap, type Config } from "./config.ts";
+import { type Config, notBuilt } from "./config.ts";
 import { connectionsFor, descriptorLimit } from "./descriptors.ts";
+import { clusterOrigin } from "./initial_cluster.ts";
 import type { ProcessLogger } from "./log/mod.ts";
 import { memberMetricsText } from "./metrics.ts";
 import type { RunningServer } from "./signals.ts";
@@ -19,8 +20,7 @@ import { withoutSync } from "./unsafe_disk.ts";
 const DRAIN_MS = 5000;
 
 /** Resolves when clients are served; rejects, with everything closed again, if that cannot be. */
-export async function startServer(config: Config, log: ProcessLogger, isNew: boolean): Promise<RunningServer> {
-  if (isNew) checkBootstrap(config);
+export async function startServer(config: Config, log: ProcessLogger): Promise<RunningServer> {
   // Sockets first: a port in use is found before the data directory is touched.
   const connectionsMax = connectionsFor(descriptorLimit());
   const front = await ClientServer.open({
@@ -62,6 +62,12 @@ function startMember(config: Config, log: ProcessLogger, onFatal: (reason: Error
     peerUrls: config.initialAdvertisePeerUrls.map((url) => url.text),
     clientUrls: config.advertiseClientUrls.map((url) => url.text),
     clusterToken: config.initialClusterToken,
+    origin: () => originOf(config, log),
+    forcesNewCluster: config.forcesNewCluster,
+    preVote: config.hasPreVote,
+    advancesInitialElection: config.advancesInitialElection,
+    strictReconfigCheck: config.isReconfigCheckStrict,
+    learnersMax: config.maxLearners,
     tickMs: config.heartbeatIntervalMs,
     electionTicks: Math.floor(config.electionTimeoutMs / config.heartbeatIntervalMs),
     snapshotCatchUpEntries: config.snapshotCatchupEntries,
@@ -78,6 +84,17 @@ function startMember(config: Config, log: ProcessLogger, onFatal: (reason: Error
     bootstrapDefragThresholdSize: config.bootstrapDefragThresholdMegabytes * 1024 * 1024,
     downgradeCheckMs: config.downgradeCheckTimeMs,
     onFatal,
+  });
+}
+
+function originOf(config: Config, log: ProcessLogger): Promise<ClusterOrigin> {
+  return clusterOrigin(config, {
+    clock: systemClock,
+    crypto: systemCrypto,
+    log,
+    network: systemNetwork,
+    ask: (url) => Promise.reject(notBuilt(url, "a cluster of several members")),
+    requestTimeoutMs: 5000 + 2 * config.electionTimeoutMs,
   });
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { checkBootstrap, type Config, initialMembers, makeConfig } from "../../src/cli/config.ts";
+import { type Config, makeConfig } from "../../src/cli/config.ts";
 import { parseArguments, readEnvironment, readFileSettings, Settings } from "../../src/cli/flags/mod.ts";
 
 function configOf(args: string[], defaultHost?: string): Config {
@@ -16,21 +16,19 @@ test("without settings it is etcd's single member on this machine", () => {
   expect(config.walDir).toBe("default.etcd/member/wal");
   expect(config.isWalDirDedicated).toBe(false);
   expect(config.listenClientUrls.map((url) => url.text)).toEqual(["http://localhost:2379"]);
-  expect(initialMembers(config)).toEqual([{ name: "default", peerUrls: ["http://localhost:2380"] }]);
+  expect(config.initialCluster).toBe("default=http://localhost:2380");
   expect(config.maxRequestBytes).toBe(1572864);
   expect(config.watchProgressNotifyIntervalMs).toBe(600_000);
   expect(config.compactionBatchLimit).toBe(1000);
   expect(config.compactionSleepIntervalMs).toBe(10);
   expect(config.logFormat).toBe("auto");
   expect(Object.isFrozen(config)).toBe(true);
-  expect(() => checkBootstrap(config)).not.toThrow();
 });
 
 test("a name alone names the data directory and the member of the initial cluster", () => {
   const config = configOf(["--name=a"]);
   expect(config.dataDir).toBe("a.etcd");
   expect(config.initialCluster).toBe("a=http://localhost:2380");
-  expect(() => checkBootstrap(config)).not.toThrow();
 });
 
 test("the log may live in a directory of its own", () => {
@@ -102,10 +100,6 @@ test("what etcd refuses is refused in its words", () => {
       ["--discovery-fallback=proxy"],
       'v2 proxy is deprecated, and --discovery-fallback can\'t be configured as "proxy"',
     ],
-    [
-      ["--initial-cluster=default=foo"],
-      "error setting up initial cluster: URL scheme must be http, https, unix, or unixs: foo",
-    ],
   ];
   for (const [args, message] of cases) expect(() => configOf(args)).toThrow(message);
 });
@@ -113,23 +107,22 @@ test("what etcd refuses is refused in its words", () => {
 test("a flag whose feature is not built refuses to start, by name", () => {
   const cases: [string[], string][] = [
     [["--cert-file=c.pem"], "--cert-file=c.pem needs TLS"],
-    [["--max-learners=2"], "--max-learners=2 needs clusters of several members"],
+    [["--discovery-srv=example.com"], "--discovery-srv=example.com needs discovery of the other members"],
     [["--feature-gates=LeaseCheckpoint=true"], "--feature-gates=LeaseCheckpoint=true needs"],
     [
       ["--listen-client-urls=https://127.0.0.1:1", "--advertise-client-urls=https://x:1"],
       "https://127.0.0.1:1 needs TLS",
     ],
+    [["--listen-peer-urls=https://127.0.0.1:1"], "listening on https://127.0.0.1:1 needs TLS"],
     [["--log-outputs=systemd/journal"], "systemd/journal needs"],
-    [["--initial-cluster-state=existing"], "--initial-cluster-state=existing needs joining a cluster"],
-    [["--initial-cluster=a=http://a:1,b=http://b:1", "--name=a"], "needs a cluster of several members"],
   ];
   for (const [args, message] of cases) expect(() => configOf(args)).toThrow(message);
 });
 
 test("a variable is refused by its own name", () => {
   const settings = new Settings();
-  readEnvironment({ ETCD_MAX_LEARNERS: "7" }, settings);
-  expect(() => makeConfig(settings)).toThrow("ETCD_MAX_LEARNERS=7 needs clusters of several members");
+  readEnvironment({ ETCD_CERT_FILE: "c.pem" }, settings);
+  expect(() => makeConfig(settings)).toThrow("ETCD_CERT_FILE=c.pem needs TLS");
 });
 
 test("quota and retention are read, the quota's sign with them", () => {
@@ -160,18 +153,36 @@ test("a file keeps the default of the advertised client URLs", () => {
   expect(makeConfig(settings).advertiseClientUrls.map((url) => url.text)).toEqual(["http://localhost:2379"]);
 });
 
-test("a new member must be in the initial cluster, under the URLs it advertises", () => {
-  const cases: [string[], string][] = [
-    [["--initial-cluster=a=http://a:1"], 'couldn\'t find local name "default" in the initial cluster configuration'],
-    [
-      ["--initial-cluster=default=http://a:1"],
-      "--initial-cluster has default=http://a:1 but missing from --initial-advertise-peer-urls=http://localhost:2380",
-    ],
-    [
-      ["--initial-advertise-peer-urls=http://localhost:2380,http://z:1"],
-      "--initial-advertise-peer-urls has http://z:1 but missing from " +
-      "--initial-cluster=default=http://localhost:2380,default=http://z:1",
-    ],
+test("what concerns the other members is read, with etcd's defaults", () => {
+  const defaults = {
+    isReconfigCheckStrict: true,
+    hasPreVote: true,
+    maxLearners: 1,
+    forcesNewCluster: false,
+    advancesInitialElection: true,
+    raftReadTimeoutMs: 5000,
+    raftWriteTimeoutMs: 5000,
+  };
+  expect(configOf([])).toMatchObject(defaults);
+  const args = [
+    ...["--strict-reconfig-check=false", "--pre-vote=false", "--max-learners=3", "--force-new-cluster"],
+    ...["--initial-election-tick-advance=false", "--raft-read-timeout=6s", "--raft-write-timeout=1s"],
+    ...["--initial-cluster=default=http://a:1,b=http://b:1", "--initial-cluster-state=existing"],
   ];
-  for (const [args, message] of cases) expect(() => checkBootstrap(configOf(args))).toThrow(message);
+  expect(configOf(args)).toMatchObject({
+    isReconfigCheckStrict: false,
+    hasPreVote: false,
+    maxLearners: 3,
+    forcesNewCluster: true,
+    advancesInitialElection: false,
+    raftReadTimeoutMs: 6000,
+    // Less than etcd's least is raised to it.
+    raftWriteTimeoutMs: 5000,
+    initialCluster: "default=http://a:1,b=http://b:1",
+    initialClusterState: "existing",
+  });
+});
+
+test("a wrong initial cluster does not keep a member from starting again", () => {
+  expect(configOf(["--initial-cluster=default=foo"]).initialCluster).toBe("default=foo");
 });

@@ -58,7 +58,6 @@ export interface Flag {
 }
 
 const TLS = "TLS";
-const CLUSTER = "clusters of several members";
 const DISCOVERY = "discovery of the other members";
 const DATABASE = "the database file";
 const AUTH = "authentication";
@@ -137,8 +136,8 @@ add("grpc-keepalive-timeout", "duration", "20s", "Time to wait for that ping's a
 add("socket-reuse-port", "bool", "false", "Listen with SO_REUSEPORT.", { later: SOCKETS });
 add("socket-reuse-address", "bool", "false", "Listen with SO_REUSEADDR.", { later: SOCKETS });
 add("enable-grpc-gateway", "bool", "true", "Serve the JSON gateway under /v3/.");
-add("raft-read-timeout", "duration", "5s", "Read timeout of connections between members.", { later: CLUSTER });
-add("raft-write-timeout", "duration", "5s", "Write timeout of connections between members.", { later: CLUSTER });
+add("raft-read-timeout", "duration", "5s", "Read timeout of connections between members, at least 5s.");
+add("raft-write-timeout", "duration", "5s", "Write timeout of connections between members, at least 5s.");
 add("feature-gates", "gates", "", "Features to switch, as Name=true,Other=false.", { later: "switchable features" });
 
 group = "Clustering";
@@ -154,11 +153,9 @@ add("initial-cluster-state", "choice", "new", "Whether this member starts a clus
 });
 add("initial-cluster-token", "string", "etcd-cluster", "Makes the ids of a new cluster differ from any other's.");
 add("advertise-client-urls", "urls", "http://localhost:2379", "This member's client URLs, as told to clients.");
-add("strict-reconfig-check", "bool", "true", "Refuse changes of membership that would lose the quorum.", {
-  later: CLUSTER,
-});
-add("pre-vote", "bool", "true", "Ask before an election whether it could be won.", { later: CLUSTER });
-add("max-learners", "int", "1", "Most learners in the cluster.", { later: CLUSTER });
+add("strict-reconfig-check", "bool", "true", "Refuse changes of membership that would lose the quorum.");
+add("pre-vote", "bool", "true", "Ask before an election whether it could be won.");
+add("max-learners", "int", "1", "Most learners in the cluster; the same on all members.");
 add(
   "auto-compaction-retention",
   "string",
@@ -277,7 +274,7 @@ add(
 add("downgrade-check-time", "duration", "5s", "Time between looks at a running downgrade (0: never).");
 
 group = "Unsafe";
-add("force-new-cluster", "bool", "false", "Forget all other members and go on alone.", { later: CLUSTER });
+add("force-new-cluster", "bool", "false", "Forget all other members and go on alone.");
 add("unsafe-no-fsync", "bool", "false", "Never wait for the disk. A crash of the machine loses acknowledged data.");
 
 group = "Other";
