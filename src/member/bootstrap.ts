@@ -52,6 +52,8 @@ export interface Bootstrapped {
   readonly compaction: CompactionJob | undefined;
   /** Entries of the log that were executed again; 0 for a new member. */
   readonly replayedCount: number;
+  /** There was a log already. */
+  readonly isRestart: boolean;
   /** The members of the cluster that this one joins, as long as its own log says nothing of them. */
   readonly others: readonly Member[];
 }
@@ -150,7 +152,7 @@ async function begin(
     "local-member-id": idText(memberId),
     "cluster-id": idText(clusterId),
   });
-  const identity = { memberId, clusterId, wal, replayedCount: 0 };
+  const identity = { memberId, clusterId, wal, replayedCount: 0, isRestart: false };
   if ("initial" in origin) {
     const raft = await beginCluster(options, wal, memberId, initialMembers(options, origin.initial));
     return { ...opened, ...identity, raft, others: [] };
@@ -267,7 +269,7 @@ async function resume(
     ...(forcesNewCluster && { "wal-commit-index": hardState.commit }),
     "commit-index": commit,
   });
-  return { memberId, clusterId, raft, wal, ...state, replayedCount: replay.count, others: [] };
+  return { memberId, clusterId, raft, wal, ...state, replayedCount: replay.count, isRestart: true, others: [] };
 }
 
 function tellDiscarded({ log }: MemberOptions, count: number, commit: number): void {

@@ -37,6 +37,12 @@ export interface CorruptionOptions {
   readonly compactionIntervalMs: number;
 }
 
+export const NO_CORRUPTION_CHECKS: CorruptionOptions = {
+  checksAtStart: false,
+  intervalMs: 0,
+  compactionIntervalMs: 0,
+};
+
 export interface CorruptionParts {
   readonly clock: Clock;
   readonly log: Logger;

@@ -18,6 +18,7 @@ import { PacedCompaction } from "./compaction.ts";
 import { defragmentAtStart } from "./bootstrap_defragment.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { MemberDatabase, PositionedSnapshot } from "./database_snapshot.ts";
+import { CorruptionChecks, NO_CORRUPTION_CHECKS } from "./corruption.ts";
 import { DiskWatch } from "./disk_watch.ts";
 import { Duties, type RenewalSettle } from "./duties.ts";
 import type { Job } from "./jobs.ts";
@@ -101,6 +102,7 @@ export class Member implements MemberDatabase {
   readonly versions: Versions;
   readonly #leaderTransfer: LeaderTransfer;
   readonly #diskWatch: DiskWatch;
+  readonly #corruptionChecks: CorruptionChecks;
   readonly #compactions = new Map<CompactionJob, PacedCompaction>();
   #ticks: Timer | undefined;
   #purges: Timer | undefined;
@@ -152,9 +154,14 @@ export class Member implements MemberDatabase {
       wake: () => this.#loop.wake(),
     });
     const inbox = new Inbox();
-    const questions = new PeerQuestions({ transport: options.transport, memberId: this.id });
+    const questions = new PeerQuestions({
+      transport: options.transport,
+      memberId: this.id,
+      requestTimeoutMs: this.requestTimeoutMs,
+    });
     const answers = new PeerAnswers({
       renewLease: (id) => this.#duties.renewLeaseFor(id),
+      hashKv: (revision, settle) => this.hashKv(revision, settle),
       keyspace,
       nowMs: () => clock.monotonicMs(),
     });
@@ -272,6 +279,20 @@ export class Member implements MemberDatabase {
       },
       tickMs: options.tickMs,
       timeoutMs: this.requestTimeoutMs,
+    });
+    this.#corruptionChecks = new CorruptionChecks({
+      clock,
+      log,
+      keyspace,
+      membership,
+      memberId: this.id,
+      isLeader,
+      hashKv: (revision, settle) => this.hashKv(revision, settle),
+      askHashKv: (to, revision) => questions.hashKv(to, revision),
+      linearizableRead: (read) => this.linearizableRead(read),
+      propose,
+      timeoutMs: this.requestTimeoutMs,
+      options: options.corruptionChecks ?? NO_CORRUPTION_CHECKS,
     });
     this.#diskWatch = new DiskWatch({
       log,
@@ -558,6 +579,7 @@ export class Member implements MemberDatabase {
     this.#loop.wake();
     while (this.#loop.appliedIndex < commitIndex && !this.#loop.isStopped) await this.#nextTurn();
     this.#peers.start(this.clusterId, this.#bootstrapped.others);
+    if (this.#bootstrapped.isRestart) await this.#corruptionChecks.checkAtStart();
     if (this.#isAlone) {
       log.info("started as single-node; fast-forwarding election ticks", { "local-member-id": idText(this.id) });
       raft.campaign();
@@ -572,6 +594,7 @@ export class Member implements MemberDatabase {
     this.#duties.start();
     this.space.start();
     this.#autoCompaction?.start();
+    this.#corruptionChecks.start();
     if (this.#bootstrapped.compaction !== undefined) this.#startCompaction(this.#bootstrapped.compaction);
     this.#purges = clock.every(PURGE_INTERVAL_MS, () => void this.#checkpointer.purge());
     await this.#checkpointer.purge();
@@ -827,6 +850,7 @@ export class Member implements MemberDatabase {
     this.#autoCompaction?.stop();
     this.versions.stop();
     this.#leaderTransfer.stop();
+    this.#corruptionChecks.stop();
   }
 }
 

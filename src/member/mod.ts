@@ -20,7 +20,7 @@
  * Absent: how messages travel (peer); checks of membership changes that take knowledge of other members' health.
  *
  * Read: options, request_ids, proposals, pending_reads, membership_changes, inbox, jobs, loop, peers (snapshot_sender,
- * snapshot_receiver), peer_questions, peer_answers, snapshot_install, disk_watch, duties, kv_hash, space_alarm, space_monitor (prefix_survey),
+ * snapshot_receiver), peer_questions, peer_answers, peer_hash, snapshot_install, disk_watch, duties, kv_hash, corruption, space_alarm, space_monitor (prefix_survey),
  * auto_compaction, versions, leader_transfer, checkpoints (buckets with lease_rows, v2_store, checkpoint_policy,
  * checkpointer, state_hash), starts (restore, database_start, bootstrap_defragment, force_new_cluster, bootstrap), joining
  * (peer_urls), member.
@@ -32,6 +32,7 @@ export type { CompactionRetention } from "./auto_compaction.ts";
 export type { MemberError, Settle } from "./proposals.ts";
 export { type DowngradeError, type DowngradeSettle, shortVersion } from "./versions.ts";
 export type { KvHashError, KvHashSettle } from "./kv_hash.ts";
+export { CorruptionError, type CorruptionOptions } from "./corruption.ts";
 export type { TransferError, TransferSettle } from "./leader_transfer.ts";
 export type { Job, JobState } from "./jobs.ts";
 export type { DatabaseSnapshot, MemberDatabase } from "./database_snapshot.ts";

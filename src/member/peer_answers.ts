@@ -5,11 +5,14 @@ import { LeaseKeepAliveRequestSchema, LeaseKeepAliveResponseSchema } from "../ge
 import { LeaseInternalRequestSchema, LeaseInternalResponseSchema } from "../gen/leasepb/lease_pb.ts";
 import type { Keyspace } from "../keyspace/mod.ts";
 import type { Answer, Question } from "../peer/mod.ts";
+import type { KvHashSettle } from "./kv_hash.ts";
+import { answerHashKv, HASH_KV_PATH } from "./peer_hash.ts";
 import { LEASES_INTERNAL_PATH, LEASES_PATH, PROTOBUF_TYPE } from "./peer_questions.ts";
 
 export interface PeerAnswersParts {
   /** Renews a lease in the name of another member: its TTL, 0 where there is no such lease; undefined: not the leader. */
   readonly renewLease: (id: bigint) => Promise<number | undefined>;
+  readonly hashKv: (revision: number, settle: KvHashSettle) => void;
   readonly keyspace: Keyspace;
   readonly nowMs: () => number;
 }
@@ -24,6 +27,7 @@ export class PeerAnswers {
     this.#parts = parts;
     this.#answerers = new Map<string, Answerer>([
       [LEASES_PATH, (question) => this.#renewLease(question)],
+      [HASH_KV_PATH, (question) => answerHashKv(question, parts.hashKv)],
       [LEASES_INTERNAL_PATH, (question) => this.#remainingTtl(question)],
     ]);
   }

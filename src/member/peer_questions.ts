@@ -7,6 +7,8 @@ import { LeaseKeepAliveRequestSchema, LeaseKeepAliveResponseSchema } from "../ge
 import { LeaseInternalRequestSchema, LeaseInternalResponseSchema } from "../gen/leasepb/lease_pb.ts";
 import type { Answer, Question, Transport } from "../peer/mod.ts";
 import { NO_MEMBER } from "../raft/mod.ts";
+import type { KvHash, PeerHashError } from "./corruption.ts";
+import { hashKvQuestion, readHashKv } from "./peer_hash.ts";
 
 export const LEASES_PATH = "/leases";
 export const LEASES_INTERNAL_PATH = "/leases/internal";
@@ -19,6 +21,7 @@ export interface PeerQuestionsParts {
   /** Undefined: there is no way to others. */
   readonly transport: Transport | undefined;
   readonly memberId: bigint;
+  readonly requestTimeoutMs: number;
 }
 
 /** Everything here resolves to undefined where there is no answer, or none that makes sense; nothing rejects. */
@@ -45,6 +48,11 @@ export class PeerQuestions {
     if (answer?.status === 404) return -1;
     const response = read(LeaseInternalResponseSchema, answer)?.LeaseTimeToLiveResponse;
     return response?.ID === ID ? Number(response.TTL) : undefined;
+  }
+
+  /** Asks a member for the hash of its revisions up to one. Hashing a great many takes a while. */
+  async hashKv(to: bigint, revision: number): Promise<KvHash | PeerHashError> {
+    return readHashKv(await this.#ask(to, hashKvQuestion(revision), this.#parts.requestTimeoutMs));
   }
 
   #askForLease(to: bigint, path: string, body: Uint8Array): Promise<Answer | undefined> {
