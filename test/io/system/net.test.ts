@@ -1,8 +1,8 @@
-/** What every byte stream of a real network promises, on both of them. The other end is a node:net socket. */
+/** What every byte stream of a real network promises, accepted or opened, on both of them. The other end is a node:net socket. */
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { connect, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ByteStream, ByteStreamListener, ListenAddress, Network, StreamServer } from "../../../src/io/net.ts";
@@ -63,14 +63,19 @@ class Recorder implements ByteStreamListener {
   }
 }
 
+/** A stream of ours and the socket at its other end. */
 interface Pair {
-  readonly server: StreamServer;
   readonly client: Socket;
   readonly stream: ByteStream;
+}
+
+interface AcceptedPair extends Pair {
+  readonly server: StreamServer;
   closedCount: number;
 }
 
-async function open(network: Network, at: ListenAddress = LOOPBACK): Promise<Pair> {
+/** The stream is one that a client has opened. */
+async function accept(network: Network, at: ListenAddress = LOOPBACK): Promise<AcceptedPair> {
   const streams: ByteStream[] = [];
   let closedCount = 0;
   const server = await network.listen(at, {
@@ -99,6 +104,34 @@ async function open(network: Network, at: ListenAddress = LOOPBACK): Promise<Pai
   };
 }
 
+/** A server of node's, and the sockets that it has accepted. */
+async function nodeServer(at: ListenAddress = LOOPBACK): Promise<{ server: Server; sockets: Socket[] }> {
+  const sockets: Socket[] = [];
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.push(socket);
+    socket.on("error", () => {});
+  });
+  await new Promise<void>((resolve) => server.listen(at, resolve));
+  cleanups.push(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return { server, sockets };
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port;
+}
+
+/** The stream is one that we have opened. */
+async function dial(network: Network): Promise<Pair> {
+  const { server, sockets } = await nodeServer();
+  const stream = await network.connect({ host: "127.0.0.1", port: portOf(server) }, 1000);
+  cleanups.push(() => stream.destroy());
+  await until(() => sockets.length > 0);
+  return { client: sockets[0], stream };
+}
+
 function listen(stream: ByteStream): Recorder {
   const recorder = new Recorder();
   stream.listen(recorder);
@@ -112,13 +145,18 @@ function pattern(size: number): Uint8Array {
   return new Uint8Array(words.buffer, 0, size);
 }
 
-describe.each([["Bun.listen", bunNetwork], ["node:net", nodeNetwork]])("%s", (_name, network) => {
+const NETWORKS: [string, Network][] = [["Bun's sockets", bunNetwork], ["node:net", nodeNetwork]];
+const PAIRS: [string, () => Promise<Pair>][] = NETWORKS.flatMap(([name, network]) => [
+  [`a stream accepted by ${name}`, () => accept(network)],
+  [`a stream opened by ${name}`, () => dial(network)],
+]);
+
+describe.each(PAIRS)("%s", (_name, open) => {
   test("bytes go both ways", async () => {
-    const { client, stream, server } = await open(network);
+    const { client, stream } = await open();
     const recorder = listen(stream);
     let received = "";
     client.setEncoding("utf8").on("data", (text: string) => received += text);
-    expect(server.address).toMatch(/^127\.0\.0\.1:\d+$/);
     expect(stream.remoteAddress).toMatch(/^127\.0\.0\.1:\d+$/);
     client.write("question");
     await until(() => recorder.text === "question");
@@ -127,7 +165,7 @@ describe.each([["Bun.listen", bunNetwork], ["node:net", nodeNetwork]])("%s", (_n
   });
 
   test("what comes before anybody listens is delivered after, the end included", async () => {
-    const { client, stream } = await open(network);
+    const { client, stream } = await open();
     client.end("early");
     await settle();
     const recorder = new Recorder();
@@ -137,7 +175,7 @@ describe.each([["Bun.listen", bunNetwork], ["node:net", nodeNetwork]])("%s", (_n
   });
 
   test("one listener hands over to another amid a call", async () => {
-    const { client, stream } = await open(network);
+    const { client, stream } = await open();
     const second = new Recorder();
     const first = new Recorder();
     first.onData = () => stream.listen(second);
@@ -153,7 +191,7 @@ describe.each([["Bun.listen", bunNetwork], ["node:net", nodeNetwork]])("%s", (_n
   });
 
   test("a paused stream is silent, and loses nothing", async () => {
-    const { client, stream } = await open(network);
+    const { client, stream } = await open();
     const recorder = listen(stream);
     stream.pause();
     client.write("one");
@@ -168,7 +206,7 @@ describe.each([["Bun.listen", bunNetwork], ["node:net", nodeNetwork]])("%s", (_n
   });
 
   test("a client that sends on meets a paused stream's full buffers", async () => {
-    const { client, stream } = await open(network);
+    const { client, stream } = await open();
     const recorder = listen(stream);
     stream.pause();
     const size = 40_000_000;
@@ -181,7 +219,7 @@ describe.each([["Bun.listen", bunNetwork], ["node:net", nodeNetwork]])("%s", (_n
   });
 
   test("a write that is not taken at once is taken in order, and then the next may come", async () => {
-    const { client, stream } = await open(network);
+    const { client, stream } = await open();
     const recorder = listen(stream);
     const expected = pattern(30_000_000);
     const size = 3_000_000;
@@ -216,7 +254,7 @@ describe.each([["Bun.listen", bunNetwork], ["node:net", nodeNetwork]])("%s", (_n
   }, 30_000);
 
   test("each side ends for itself, and the stream closes once both have", async () => {
-    const { client, stream } = await open(network);
+    const { client, stream } = await open();
     const recorder = listen(stream);
     let isEnded = false;
     client.on("end", () => isEnded = true);
@@ -232,7 +270,7 @@ describe.each([["Bun.listen", bunNetwork], ["node:net", nodeNetwork]])("%s", (_n
   });
 
   test("after the client's end the answer is still sent", async () => {
-    const { client, stream } = await open(network);
+    const { client, stream } = await open();
     const recorder = listen(stream);
     let received = 0;
     client.on("data", (bytes: Uint8Array) => received += bytes.length);
@@ -246,7 +284,7 @@ describe.each([["Bun.listen", bunNetwork], ["node:net", nodeNetwork]])("%s", (_n
   });
 
   test("a destroyed stream closes once, outside of the call, and nothing of it does harm after", async () => {
-    const { client, stream } = await open(network);
+    const { client, stream } = await open();
     const recorder = listen(stream);
     let isClosed = false;
     client.on("close", () => isClosed = true);
@@ -269,7 +307,7 @@ describe.each([["Bun.listen", bunNetwork], ["node:net", nodeNetwork]])("%s", (_n
   });
 
   test("a stream destroyed amid its data is told of nothing but its close", async () => {
-    const { client, stream } = await open(network);
+    const { client, stream } = await open();
     client.write("early");
     await settle();
     const recorder = new Recorder();
@@ -288,7 +326,7 @@ describe.each([["Bun.listen", bunNetwork], ["node:net", nodeNetwork]])("%s", (_n
 
   test("a client that resets is an error, also to a stream that is paused or writing", async () => {
     for (const isPaused of [false, true]) {
-      const { client, stream } = await open(network);
+      const { client, stream } = await open();
       const recorder = listen(stream);
       if (isPaused) stream.pause();
       stream.write(new Uint8Array(50_000_000));
@@ -302,8 +340,39 @@ describe.each([["Bun.listen", bunNetwork], ["node:net", nodeNetwork]])("%s", (_n
     }
   });
 
+  test("a stream that waits for its client costs no processor time, however the client has left it", async () => {
+    const unread = await open();
+    const unreadRecorder = listen(unread.stream);
+    unread.stream.pause();
+    unread.client.end("unread");
+    const ended = await open();
+    listen(ended.stream);
+    ended.stream.pause();
+    ended.client.write("unread");
+    ended.stream.end();
+    ended.client.end();
+    const full = await open();
+    listen(full.stream);
+    full.client.pause();
+    full.stream.write(new Uint8Array(50_000_000));
+    await settle(100);
+    const before = process.cpuUsage();
+    await settle(500);
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1000).toBeLessThan(250);
+    expect(unreadRecorder.events).toEqual([]);
+  });
+});
+
+describe.each(NETWORKS)("listening with %s", (_name, network) => {
+  test("its address is the one that the system chose", async () => {
+    const { server, stream } = await accept(network);
+    expect(server.address).toMatch(/^127\.0\.0\.1:[1-9]\d*$/);
+    expect(stream.remoteAddress).not.toBe(server.address);
+  });
+
   test("a client that is gone before anybody listens is a close", async () => {
-    const pair = await open(network);
+    const pair = await accept(network);
     pair.client.write("x");
     await settle();
     pair.client.resetAndDestroy();
@@ -317,7 +386,7 @@ describe.each([["Bun.listen", bunNetwork], ["node:net", nodeNetwork]])("%s", (_n
   });
 
   test("a closed server takes no more, and what it took goes on", async () => {
-    const { client, stream, server } = await open(network);
+    const { client, stream, server } = await accept(network);
     const recorder = listen(stream);
     server.close();
     const late = connect(Number(server.address.split(":")[1]), "127.0.0.1");
@@ -333,7 +402,7 @@ describe.each([["Bun.listen", bunNetwork], ["node:net", nodeNetwork]])("%s", (_n
     const directory = mkdtempSync(join(tmpdir(), "keelson-"));
     cleanups.push(() => rmSync(directory, { recursive: true }));
     const path = join(directory, "x.sock");
-    const { client, stream, server } = await open(network, { path });
+    const { client, stream, server } = await accept(network, { path });
     const recorder = listen(stream);
     expect([server.address, stream.remoteAddress]).toEqual([path, "@"]);
     client.write("x");
@@ -343,7 +412,7 @@ describe.each([["Bun.listen", bunNetwork], ["node:net", nodeNetwork]])("%s", (_n
   });
 
   test("an address that cannot be listened on is an error with the system's code", async () => {
-    const { server } = await open(network);
+    const { server } = await accept(network);
     const port = Number(server.address.split(":")[1]);
     const codeOf = (at: ListenAddress) =>
       network.listen(at, { onStream: () => {}, onStreamClosed: () => {} }).then(
@@ -354,29 +423,6 @@ describe.each([["Bun.listen", bunNetwork], ["node:net", nodeNetwork]])("%s", (_n
     expect(await codeOf({ host: "203.0.113.7", port: 0 })).toBe("EADDRNOTAVAIL");
     expect(await codeOf({ host: "no.such.host.invalid", port: 0 })).toMatch(/^(ENOTFOUND|EAI_AGAIN)$/);
     expect(await codeOf({ path: "/nowhere/x.sock" })).toMatch(/^(ENOENT|EACCES)$/);
-  });
-
-  test("a stream that waits for its client costs no processor time, however the client has left it", async () => {
-    const unread = await open(network);
-    const unreadRecorder = listen(unread.stream);
-    unread.stream.pause();
-    unread.client.end("unread");
-    const ended = await open(network);
-    listen(ended.stream);
-    ended.stream.pause();
-    ended.client.write("unread");
-    ended.stream.end();
-    ended.client.end();
-    const full = await open(network);
-    listen(full.stream);
-    full.client.pause();
-    full.stream.write(new Uint8Array(50_000_000));
-    await settle(100);
-    const before = process.cpuUsage();
-    await settle(500);
-    const { user, system } = process.cpuUsage(before);
-    expect((user + system) / 1000).toBeLessThan(250);
-    expect(unreadRecorder.events).toEqual([]);
   });
 
   test("a listener's fault ends the process", () => {
@@ -394,5 +440,140 @@ describe.each([["Bun.listen", bunNetwork], ["node:net", nodeNetwork]])("%s", (_n
     const { exitCode, stderr } = Bun.spawnSync([process.execPath, "-e", script]);
     expect(stderr.toString()).toContain("a fault of ours");
     expect(exitCode).toBe(1);
+  });
+});
+
+describe.each(NETWORKS)("connecting with %s", (_name, network) => {
+  test("what the server says before anybody listens is delivered after", async () => {
+    const { server, sockets } = await nodeServer();
+    server.on("connection", (socket) => socket.end("welcome"));
+    const stream = await network.connect({ host: "127.0.0.1", port: portOf(server) }, 1000);
+    cleanups.push(() => stream.destroy());
+    await settle();
+    const recorder = listen(stream);
+    await until(() => recorder.events.includes("end"));
+    expect(recorder.text).toBe("welcome");
+    expect(stream.remoteAddress).toBe(`127.0.0.1:${portOf(server)}`);
+    expect(sockets.length).toBe(1);
+  });
+
+  test("a server that is gone before anybody listens is a close", async () => {
+    const { client, stream } = await dial(network);
+    client.resetAndDestroy();
+    await settle();
+    const recorder = new Recorder();
+    recorder.call(() => stream.listen(recorder));
+    await until(() => recorder.events.length > 0);
+    await settle();
+    expect(recorder.events).toEqual([expect.stringMatching(/^(close|broken)$/)]);
+  });
+
+  test("IPv6, names and Unix sockets are addresses too", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "keelson-"));
+    cleanups.push(() => rmSync(directory, { recursive: true }));
+    const path = join(directory, "x.sock");
+    const v6 = await nodeServer({ host: "::1", port: 0 });
+    const v4 = await nodeServer();
+    const unix = await nodeServer({ path });
+    const cases: [ListenAddress, { sockets: Socket[] }, string][] = [
+      [{ host: "::1", port: portOf(v6.server) }, v6, `[::1]:${portOf(v6.server)}`],
+      [{ host: "localhost", port: portOf(v4.server) }, v4, `127.0.0.1:${portOf(v4.server)}`],
+      [{ path }, unix, "@"],
+    ];
+    for (const [to, { sockets }, remoteAddress] of cases) {
+      const stream = await network.connect(to, 1000);
+      cleanups.push(() => stream.destroy());
+      const recorder = listen(stream);
+      await until(() => sockets.length === 1);
+      sockets[0].write("x");
+      await until(() => recorder.text === "x");
+      expect(stream.remoteAddress).toBe(remoteAddress);
+    }
+  });
+
+  test("nothing waits for more to be sent: TCP_NODELAY", async () => {
+    const { client, stream } = await dial(network);
+    const recorder = listen(stream);
+    client.setNoDelay(true);
+    client.on("data", () => client.write("pong"));
+    const startMs = performance.now();
+    // Two small writes in a row: without it, the second would wait for the other end's delayed acknowledgement (40 ms).
+    for (let i = 1; i <= 20; i++) {
+      stream.write(Uint8Array.of(1));
+      await settle(1);
+      const heard = recorder.text.length;
+      stream.write(Uint8Array.of(2));
+      await until(() => recorder.text.length > heard);
+    }
+    expect(performance.now() - startMs).toBeLessThan(500);
+  });
+
+  test("what cannot be reached is an error with the system's code", async () => {
+    const { server } = await nodeServer();
+    const port = portOf(server);
+    server.close();
+    const codeOf = (to: ListenAddress, timeoutMs = 1000) =>
+      network.connect(to, timeoutMs).then(() => "connected", (error: NodeJS.ErrnoException) => error.code);
+    expect(await codeOf({ host: "127.0.0.1", port })).toBe("ECONNREFUSED");
+    expect(await codeOf({ host: "localhost", port })).toBe("ECONNREFUSED");
+    expect(await codeOf({ path: "/nowhere/x.sock" })).toBe("ENOENT");
+    expect(await codeOf({ host: "no.such.host.invalid", port }, 10_000)).toMatch(/^(ENOTFOUND|EAI_AGAIN)$/);
+  });
+
+  test("who does not answer in time is given up, and dropped if it answers later", async () => {
+    // A server that accepts nothing until it is told, and whose queue is full.
+    const script = `
+      const { createServer } = require("node:net");
+      let open = 0;
+      const server = createServer((socket) => {
+        open++;
+        socket.resume().on("error", () => {}).on("close", () => open--);
+      });
+      server.listen({ host: "127.0.0.1", port: 0, backlog: 1 }, () => {
+        console.log(server.address().port);
+        setTimeout(() => {
+          require("node:fs").readSync(0, new Uint8Array(1));
+          setTimeout(() => console.log(open), 1500);
+        }, 10);
+      });
+    `;
+    const process_ = Bun.spawn([process.execPath, "-e", script], { stdin: "pipe", stdout: "pipe" });
+    cleanups.push(() => process_.kill());
+    const lines = process_.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    const port = Number((await lines.read()).value);
+    await settle();
+    const queued: Socket[] = [];
+    for (let isFull = false; !isFull;) {
+      const socket = connect(port, "127.0.0.1");
+      queued.push(socket);
+      isFull = await Promise.race([
+        new Promise<boolean>((resolve) => socket.on("connect", () => resolve(false))),
+        settle(100).then(() => true),
+      ]);
+    }
+    queued.pop()!.destroy();
+    cleanups.push(() => queued.forEach((socket) => socket.destroy()));
+
+    const startMs = performance.now();
+    const error = await network.connect({ host: "127.0.0.1", port }, 100).then(
+      () => undefined,
+      (error: NodeJS.ErrnoException) => error,
+    );
+    expect(error?.code).toBe("ETIMEDOUT");
+    expect(performance.now() - startMs).toBeLessThan(1000);
+    process_.stdin.write("x");
+    await process_.stdin.flush();
+    expect(Number((await lines.read()).value)).toBe(queued.length);
+  });
+
+  test("names stand for addresses, IPv4 first, and addresses for themselves", async () => {
+    expect((await network.resolve("localhost"))[0]).toBe("127.0.0.1");
+    expect(await network.resolve("192.0.2.7")).toEqual(["192.0.2.7"]);
+    expect(await network.resolve("2001:db8::1")).toEqual(["2001:db8::1"]);
+    const failure = await network.resolve("no.such.host.invalid").then(
+      () => "",
+      (error: NodeJS.ErrnoException) => error.code,
+    );
+    expect(failure).toMatch(/^(ENOTFOUND|EAI_AGAIN)$/);
   });
 });
