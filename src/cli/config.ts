@@ -92,6 +92,15 @@ const ConfigSchema = v.strictObject({
   /** What automatic compaction keeps; undefined: it is off. */
   autoCompactionRetention: Retention,
 
+  /** Time between comparisons of all members, 0: never; and of their hashes at compactions, where that is on. */
+  corruptCheckTimeMs: amount("corrupt-check-time"),
+  compactHashCheckTimeMs: v.number(),
+  hasCompactHashCheck: v.boolean(),
+  /** A member that differs from the others does not start. */
+  hasInitialCorruptCheck: v.boolean(),
+  /** What is left of long leases goes into the log. */
+  hasLeaseCheckpoint: v.boolean(),
+
   /** Bytes that may be stored: 0 for 2 GiB, negative for no bound. */
   quotaBackendBytes: v.number(),
   isQuotaAlarmAutoDisarmed: v.boolean(),
@@ -199,6 +208,7 @@ export function makeConfig(settings: Settings, defaultHost?: string): Config {
   const memberDir = joinPath(dataDir, "member");
   const walDir = settings.string("wal-dir");
 
+  const gates = settings.gates();
   const result = v.safeParse(ConfigSchema, {
     name,
     dataDir,
@@ -235,6 +245,12 @@ export function makeConfig(settings: Settings, defaultHost?: string): Config {
     compactionSleepIntervalMs: settings.number("compaction-sleep-interval") || 10,
     autoCompactionRetention: readRetention(settings),
 
+    corruptCheckTimeMs: settings.number("corrupt-check-time"),
+    compactHashCheckTimeMs: settings.number("compact-hash-check-time"),
+    hasCompactHashCheck: gates.get("CompactHashCheck")!,
+    hasInitialCorruptCheck: gates.get("InitialCorruptCheck")!,
+    hasLeaseCheckpoint: gates.get("LeaseCheckpoint")!,
+
     quotaBackendBytes: settings.number("quota-backend-bytes"),
     isQuotaAlarmAutoDisarmed: settings.boolean("quota-alarm-auto-disarm"),
     bootstrapDefragThresholdMegabytes: settings.number("bootstrap-defrag-threshold-megabytes"),
@@ -269,8 +285,14 @@ export function makeConfig(settings: Settings, defaultHost?: string): Config {
   return config;
 }
 
-/** Checks of etcd's on settings whose features come later: its text is better than ours where both would refuse. */
+/** Checks of etcd's on settings that are not part of the configuration, or belong together in a way it does not show. */
 function checkUnusedSettings(settings: Settings): void {
+  const gates = settings.gates();
+  if (gates.get("LeaseCheckpointPersist") && !gates.get("LeaseCheckpoint")) {
+    throw new ConfigError(
+      "enabling feature gate LeaseCheckpointPersist requires enabling feature gate LeaseCheckpoint",
+    );
+  }
   const hasToken = settings.string("discovery-token") !== "";
   const endpoints = settings.list("discovery-endpoints");
   if (hasToken !== endpoints.length > 0) {
@@ -297,6 +319,9 @@ function checkUnusedSettings(settings: Settings): void {
 
 /** Refuses what is not built yet. */
 function checkBuilt(settings: Settings, config: Config): void {
+  if (settings.gates().get("SetMemberLocalAddr")) {
+    throw notBuilt("--feature-gates=SetMemberLocalAddr=true", "a local address of its own for connections to peers");
+  }
   for (const setting of settings.all()) {
     const { flag, text, source } = setting;
     if (flag.later === undefined || asksForDefault(setting)) continue;

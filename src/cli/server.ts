@@ -16,6 +16,9 @@ import { memberMetricsText } from "./metrics.ts";
 import type { RunningServer } from "./signals.ts";
 import { withoutSync } from "./unsafe_disk.ts";
 
+/** etcd's: how often what is left of long leases goes into the log. */
+const LEASE_CHECKPOINT_INTERVAL_MS = 300_000;
+
 /** Time that calls in progress get to end when the server stops. */
 const DRAIN_MS = 5000;
 
@@ -79,6 +82,12 @@ function startMember(config: Config, log: ProcessLogger, onFatal: (reason: Error
     compactionBatchLimit: config.compactionBatchLimit,
     compactionSleepMs: config.compactionSleepIntervalMs,
     compactionRetention: config.autoCompactionRetention,
+    corruptionChecks: {
+      checksAtStart: config.hasInitialCorruptCheck,
+      intervalMs: config.corruptCheckTimeMs,
+      compactionIntervalMs: config.hasCompactHashCheck ? config.compactHashCheckTimeMs : 0,
+    },
+    leaseCheckpointIntervalMs: config.hasLeaseCheckpoint ? LEASE_CHECKPOINT_INTERVAL_MS : Infinity,
     quotaBackendBytes: config.quotaBackendBytes,
     clearsSpaceAlarm: config.isQuotaAlarmAutoDisarmed,
     bootstrapDefragThresholdSize: config.bootstrapDefragThresholdMegabytes * 1024 * 1024,

@@ -108,7 +108,7 @@ test("a flag whose feature is not built refuses to start, by name", () => {
   const cases: [string[], string][] = [
     [["--cert-file=c.pem"], "--cert-file=c.pem needs TLS"],
     [["--discovery-srv=example.com"], "--discovery-srv=example.com needs discovery of the other members"],
-    [["--feature-gates=LeaseCheckpoint=true"], "--feature-gates=LeaseCheckpoint=true needs"],
+    [["--feature-gates=SetMemberLocalAddr=true"], "--feature-gates=SetMemberLocalAddr=true needs"],
     [
       ["--listen-client-urls=https://127.0.0.1:1", "--advertise-client-urls=https://x:1"],
       "https://127.0.0.1:1 needs TLS",
@@ -117,6 +117,21 @@ test("a flag whose feature is not built refuses to start, by name", () => {
     [["--log-outputs=systemd/journal"], "systemd/journal needs"],
   ];
   for (const [args, message] of cases) expect(() => configOf(args)).toThrow(message);
+});
+
+test("feature gates that mean something here switch it, and one that lacks another is refused", () => {
+  expect(configOf([])).toMatchObject({ hasCompactHashCheck: false, hasInitialCorruptCheck: false });
+  expect(configOf(["--feature-gates=CompactHashCheck=true,LeaseCheckpoint=true", "--corrupt-check-time=1h"]))
+    .toMatchObject({
+      corruptCheckTimeMs: 3_600_000,
+      compactHashCheckTimeMs: 60_000,
+      hasCompactHashCheck: true,
+      hasInitialCorruptCheck: false,
+      hasLeaseCheckpoint: true,
+    });
+  expect(() => configOf(["--feature-gates=LeaseCheckpointPersist=true"])).toThrow(
+    "enabling feature gate LeaseCheckpointPersist requires enabling feature gate LeaseCheckpoint",
+  );
 });
 
 test("a variable is refused by its own name", () => {

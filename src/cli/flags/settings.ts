@@ -52,6 +52,11 @@ export class Settings {
     return this.#value(name) as readonly string[];
   }
 
+  /** Every feature gate of etcd, and whether it is on. */
+  gates(): ReadonlyMap<string, boolean> {
+    return effectiveGates(this.#value("feature-gates") as ReadonlyMap<string, boolean>);
+  }
+
   #value(name: string): FlagValue {
     const setting = this.#settings.get(name);
     return setting === undefined ? defaultValue(findFlag(name)!) : setting.value;

@@ -63,7 +63,6 @@ const DATABASE = "the database file";
 const AUTH = "authentication";
 const TRACING = "distributed tracing";
 const METRICS = "metrics";
-const CORRUPTION = "corruption checks";
 const ROTATION = "log rotation";
 const SOCKETS = "socket options";
 
@@ -138,7 +137,7 @@ add("socket-reuse-address", "bool", "false", "Listen with SO_REUSEADDR.", { late
 add("enable-grpc-gateway", "bool", "true", "Serve the JSON gateway under /v3/.");
 add("raft-read-timeout", "duration", "5s", "Read timeout of connections between members, at least 5s.");
 add("raft-write-timeout", "duration", "5s", "Write timeout of connections between members, at least 5s.");
-add("feature-gates", "gates", "", "Features to switch, as Name=true,Other=false.", { later: "switchable features" });
+add("feature-gates", "gates", "", "Features to switch, as Name=true,Other=false.");
 
 group = "Clustering";
 add(
@@ -259,12 +258,13 @@ add(
 );
 add("compaction-batch-limit", "int", "0", "Revisions dropped in one step of a compaction (0: 1000).");
 add("compaction-sleep-interval", "duration", "0s", "Pause between two such steps (0: 10ms).");
-add("corrupt-check-time", "duration", "0s", "Time between comparisons of the members' hashes (0: never).", {
-  later: CORRUPTION,
-});
-add("compact-hash-check-time", "duration", "1m0s", "Time between comparisons of compaction hashes.", {
-  later: CORRUPTION,
-});
+add("corrupt-check-time", "duration", "0s", "Time between comparisons of the members' hashes (0: never).");
+add(
+  "compact-hash-check-time",
+  "duration",
+  "1m0s",
+  "Time between comparisons of compaction hashes (gate CompactHashCheck).",
+);
 add(
   "bootstrap-defrag-threshold-megabytes",
   "uint",
