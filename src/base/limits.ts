@@ -140,6 +140,16 @@ export const SNAPSHOT_RECEIVE_BLOCK_SIZE = 1024 * 1024;
 /** Milliseconds for which the log is held after a snapshot has arrived, until its receiver has caught up (etcd's figure). */
 export const SNAPSHOT_RELEASE_DELAY_MS = 30_000;
 
+// peer/codec
+
+/**
+ * Bytes of one message from another member: an entry as large as `--max-request-bytes` lets one become, and then some (etcd
+ * reads up to 512 MiB). One that is larger, or says so, ends its connection. Memory is taken only as bytes arrive.
+ */
+export const PEER_MESSAGE_SIZE_MAX = 128 * 1024 * 1024;
+/** The same for the message ahead of a snapshot's database (etcd's figure). */
+export const PEER_SNAPSHOT_HEAD_SIZE_MAX = 64 * 1024 * 1024;
+
 /** Membership changes that wait for a leader; more are answered "too many requests". */
 export const MEMBERSHIP_CHANGES_MAX = 64;
 
@@ -387,3 +397,37 @@ export const PEER_HTTP_LINGER_MS = 1000;
 /** Unused connections to one address that a client keeps, and for how long; others are closed. */
 export const PEER_HTTP_IDLE_CONNECTIONS_MAX = 4;
 export const PEER_HTTP_IDLE_CONNECTION_MS = 60_000;
+
+// peer: what is on its way to other members, and what they may make this one hold
+
+/** Messages, and bytes of them, that wait for a peer that is slow to read a stream; more are dropped and reported. */
+export const PEER_STREAM_HELD_MAX = 4096;
+export const PEER_STREAM_HELD_SIZE_MAX = 64 * 1024 * 1024;
+/** Messages that wait to be posted to a peer that has no stream open (etcd's figure); more are dropped and reported. */
+export const PEER_PIPELINE_QUEUE_MAX = 64;
+/** ... and those being posted at once. */
+export const PEER_PIPELINE_POSTS_MAX = 4;
+/** Milliseconds from one try to open a stream to the next (etcd's figure). */
+export const PEER_DIAL_RETRY_MS = 100;
+/** Body of an answer to a raft message, a snapshot or a probe; a larger one counts as a failure. */
+export const PEER_REPLY_SIZE_MAX = 64 * 1024;
+/** Body of a question (etcd's figure); a larger one is answered 413. */
+export const PEER_QUESTION_SIZE_MAX = 64 * 1024;
+/** Body of an answer to one; a larger one counts as none. */
+export const PEER_ANSWER_SIZE_MAX = 64 * 1024 * 1024;
+/** Members that posted something and are not known yet, to be answered all the same; of more, none is answered. */
+export const PEER_REMOTES_MAX = 64;
+/** Addresses that such a member may name; with more it is not answered. */
+export const PEER_REMOTE_URLS_MAX = 16;
+/** Milliseconds in which a peer takes nothing of a snapshot; then it has failed. */
+export const PEER_SNAPSHOT_STALL_MS = 30_000;
+/** Milliseconds for a peer to bring the last of a snapshot to its disk and answer; then it has failed. */
+export const PEER_SNAPSHOT_ANSWER_MS = 2 * 60_000;
+/** Bytes of a snapshot that were received and wait for the disk, above which no more is read, and at which it goes on. */
+export const PEER_SNAPSHOT_HELD_HIGH = 4 * 1024 * 1024;
+export const PEER_SNAPSHOT_HELD_LOW = 1024 * 1024;
+/** Milliseconds for which what was complained of is not complained of again, and complaints remembered; then all are forgotten. */
+export const PEER_COMPLAINT_MS = 60_000;
+export const PEER_COMPLAINTS_MAX = 256;
+/** Milliseconds that connections have for their last answers when the transport stops. */
+export const PEER_STOP_MS = 300;

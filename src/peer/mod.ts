@@ -9,4 +9,5 @@
  *
  * Read: transport.
  */
+export { urlAsker } from "./question_call.ts";
 export type { Answer, AskUrl, Question, SnapshotView, Transport, TransportHandler } from "./transport.ts";
