@@ -153,6 +153,12 @@ export const PEER_SNAPSHOT_HEAD_SIZE_MAX = 64 * 1024 * 1024;
 /** Membership changes that wait for a leader; more are answered "too many requests". */
 export const MEMBERSHIP_CHANGES_MAX = 64;
 
+/** Requests that wait at once for this member to apply what is committed; more are told that it took too long. */
+export const APPLIED_WAITS_MAX = 4096;
+
+/** Body of a question about a lease (etcd's bound); a larger one is answered 413. */
+export const LEASE_QUESTION_SIZE_MAX = 64 * 1024;
+
 /** Milliseconds after which a turn of the member's loop stops taking up more work and lets others run. */
 export const TURN_MS_MAX = 3;
 

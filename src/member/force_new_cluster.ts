@@ -1,7 +1,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { utf8 } from "../base/bytes.ts";
 import { ConfChangeSchema, type ConfChangeType } from "../gen/raftpb/raft_pb.ts";
-import { changeContextJson, ChangeType, idText, memberJson, type Membership } from "../membership/mod.ts";
+import { ChangeType, idText, memberJson, type Membership, promotionJson } from "../membership/mod.ts";
 import { type Entry, EntryType } from "../raft/mod.ts";
 import { DataDirectoryError } from "../storage/data_directory.ts";
 
@@ -30,8 +30,7 @@ export function entriesOfLoneMember(
     const member = { id: memberId, name: "", peerUrls, clientUrls: [], isLearner: false };
     changes.push(encodeChange(ChangeType.ADD_NODE, memberId, memberJson(member)));
   } else if (own.isLearner) {
-    const context = changeContextJson({ ...own, isLearner: false }, true);
-    changes.push(encodeChange(ChangeType.ADD_NODE, memberId, context));
+    changes.push(encodeChange(ChangeType.ADD_NODE, memberId, promotionJson(memberId)));
   }
   for (const { id } of membership.list()) {
     if (id !== memberId) changes.push(encodeChange(ChangeType.REMOVE_NODE, id, ""));

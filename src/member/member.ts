@@ -9,8 +9,9 @@ import type { Timer } from "../io/clock.ts";
 import { Keyspace } from "../keyspace/mod.ts";
 import { idText, Membership } from "../membership/mod.ts";
 import type { CompactionJob } from "../mvcc/mod.ts";
-import { type ConfChange, type Entry, NO_MEMBER, ProgressState, type SoftState } from "../raft/mod.ts";
+import { type ConfChange, type Entry, NO_MEMBER, type SoftState } from "../raft/mod.ts";
 import { encodeRaftRequest, HeaderIdentity, RaftOperation } from "../wire/mod.ts";
+import { AppliedWaits } from "./applied_waits.ts";
 import { type AutoCompaction, autoCompaction } from "./auto_compaction.ts";
 import { bootstrap, type Bootstrapped } from "./bootstrap.ts";
 import { storageVersionOf } from "./buckets.ts";
@@ -23,6 +24,7 @@ import { DiskWatch } from "./disk_watch.ts";
 import { Duties, type RenewalSettle } from "./duties.ts";
 import type { Job } from "./jobs.ts";
 import { hashKv, type KvHashSettle } from "./kv_hash.ts";
+import { LeaderLoss } from "./leader_loss.ts";
 import { LeaderTransfer, type TransferSettle } from "./leader_transfer.ts";
 import { Loop } from "./loop.ts";
 import { type MemberOptions, requestTimeoutMs } from "./options.ts";
@@ -32,7 +34,9 @@ import { PendingReads, type Read } from "./pending_reads.ts";
 import { PeerAnswers } from "./peer_answers.ts";
 import { PeerQuestions } from "./peer_questions.ts";
 import { Peers } from "./peers.ts";
+import { Promotions } from "./promotions.ts";
 import { type MemberError, Proposals, type Settle } from "./proposals.ts";
+import type { LearnerProgress } from "./reconfiguration_checks.ts";
 import { RequestIds } from "./request_ids.ts";
 import { logQuota } from "./quota_log.ts";
 import { Statistics } from "./statistics.ts";
@@ -88,6 +92,8 @@ export class Member implements MemberDatabase {
   readonly #proposals: Proposals;
   readonly #reads: PendingReads;
   readonly #changes: MembershipChanges;
+  readonly #promotions: Promotions;
+  readonly #appliedWaits = new AppliedWaits();
   readonly #peers: Peers;
   readonly #install: SnapshotInstall;
   readonly #loop: Loop;
@@ -101,6 +107,7 @@ export class Member implements MemberDatabase {
   /** The cluster version, and downgrades. */
   readonly versions: Versions;
   readonly #leaderTransfer: LeaderTransfer;
+  readonly #leaderLoss: LeaderLoss;
   readonly #diskWatch: DiskWatch;
   readonly #corruptionChecks: CorruptionChecks;
   readonly #compactions = new Map<CompactionJob, PacedCompaction>();
@@ -144,13 +151,19 @@ export class Member implements MemberDatabase {
       nextId: () => this.#ids.next(),
       readIndex: (context) => raft.readIndex(context),
     });
+    this.#leaderLoss = new LeaderLoss(options.electionTicks);
     this.#changes = new MembershipChanges({
+      log,
+      memberId: this.id,
       membership,
+      isStrict: options.strictReconfigCheck ?? true,
       sha1: (data) => options.crypto.sha1(data),
       nextId: () => this.#ids.next(),
       nowMs: () => clock.monotonicMs(),
       wallMs: () => clock.wallMs(),
+      isActiveSince: (id, sinceMs) => this.#peers.isActiveSince(id, sinceMs),
       learnerProgress: (id) => this.#progressOf(id),
+      whenCaughtUp: (settle) => this.#whenCaughtUp(settle),
       wake: () => this.#loop.wake(),
     });
     const inbox = new Inbox();
@@ -159,9 +172,23 @@ export class Member implements MemberDatabase {
       memberId: this.id,
       requestTimeoutMs: this.requestTimeoutMs,
     });
+    this.#promotions = new Promotions({
+      clock,
+      memberId: this.id,
+      leader: () => raft.leader,
+      promote: (id, settle) => this.#changes.promote(id, settle),
+      ask: (to, id, timeoutMs) => questions.promote(to, id, timeoutMs),
+      timeoutMs: this.requestTimeoutMs,
+    });
     const answers = new PeerAnswers({
       renewLease: (id) => this.#duties.renewLeaseFor(id),
+      whenCaughtUp: (settle) => this.#whenCaughtUp(settle),
+      promote: (id, settle) => this.promoteMember(id, settle),
       hashKv: (revision, settle) => this.hashKv(revision, settle),
+      linearizableRead: (read) => this.linearizableRead(read),
+      runJob: (job) => this.runJob(job),
+      storageVersion: () => this.storageVersion,
+      membership,
       keyspace,
       nowMs: () => clock.monotonicMs(),
     });
@@ -210,7 +237,10 @@ export class Member implements MemberDatabase {
           this.#warnOfSlowApply(operation, body, outcome, durationMs);
         }
       },
-      onProgress: (nowMs) => this.#checkpointer.consider(nowMs),
+      onProgress: (nowMs) => {
+        this.#appliedWaits.release(this.#loop.appliedIndex);
+        this.#checkpointer.consider(nowMs);
+      },
       onNoSpace: (done) => this.#spaceAlarm.onExceeded(done),
       onFatal: (reason) => this.#fail(reason),
     });
@@ -397,14 +427,19 @@ export class Member implements MemberDatabase {
     return this.#loop.isLeading;
   }
 
+  /** Calls `listener` when there has been no leader for a while, unless the returned function was called before. */
+  onLeaderLost(listener: () => void): () => void {
+    return this.#leaderLoss.listen(listener);
+  }
+
   /** Adds a member that others reach at these URLs; it may start once this has settled. Returns its id. */
   addMember(peerUrls: readonly string[], isLearner: boolean, settle: ReconfigurationSettle): bigint {
     return this.#changes.add(peerUrls, isLearner, settle);
   }
 
-  /** Makes a voter of a learner that has caught up. Only a leader can. */
+  /** Makes a voter of a learner that has caught up with the leader. */
   promoteMember(id: bigint, settle: ReconfigurationSettle): void {
-    this.#changes.promote(id, settle);
+    this.#promotions.begin(id, settle);
   }
 
   updateMember(id: bigint, peerUrls: readonly string[], settle: ReconfigurationSettle): void {
@@ -552,6 +587,8 @@ export class Member implements MemberDatabase {
     await this.#peers.stop();
     this.#proposals.stop();
     this.#changes.stop();
+    this.#promotions.stop();
+    this.#appliedWaits.stop();
     this.#reads.failAll("stopped");
     this.#ready.reject(new Error("the member is stopped"));
     await this.#bootstrapped.wal.close();
@@ -624,10 +661,12 @@ export class Member implements MemberDatabase {
     if (this.#isLate(now)) this.#standstillCount++;
     this.#lastTickMs = now;
     this.#diskWatch.tick();
+    this.#leaderLoss.tick(this.#leader !== NO_MEMBER);
     this.keyspace.watchHub.tick(now);
     const timeoutMs = this.requestTimeoutMs;
     this.#proposals.expire(now, timeoutMs, this.#timeoutError);
     this.#changes.expire(now, timeoutMs, this.#timeoutError);
+    this.#appliedWaits.expire(now);
     this.#reads.expire(now, timeoutMs, () => "timeout");
     this.#checkpointer.consider(now);
   }
@@ -667,7 +706,7 @@ export class Member implements MemberDatabase {
     if (applied.error === undefined) {
       this.#peers.update();
       if (this.membership.isRemoved(this.id)) this.#onRemoved();
-    }
+    } else this.#options.log.error("Validation on configuration change failed", { error: applied.error });
     this.#changes.onApplied(applied);
   }
 
@@ -679,13 +718,17 @@ export class Member implements MemberDatabase {
     });
   }
 
-  /** How far a member is, as a part of this leader's log; undefined where this one does not lead, or nothing is known. */
-  #progressOf(id: bigint): number | undefined {
+  #whenCaughtUp(settle: (isCaughtUp: boolean) => void): void {
+    const { commitIndex } = this.#bootstrapped.raft;
+    this.#appliedWaits.add(commitIndex, this.#loop.appliedIndex, this.nowMs, settle);
+  }
+
+  #progressOf(id: bigint): LearnerProgress {
     const { raft } = this.#bootstrapped;
-    if (!this.#loop.isLeading) return undefined;
+    const own = raft.progress.progressOf(this.id);
+    if (!this.#loop.isLeading || own === undefined) return "not_leader";
     const progress = raft.progress.progressOf(id);
-    if (progress === undefined) return undefined;
-    return progress.state === ProgressState.SNAPSHOT ? 0 : progress.match / raft.log.lastIndex;
+    return progress === undefined ? "member_not_found" : progress.match / own.match;
   }
 
   /** To the voter that has been reachable for the longest time; whatever comes of it, not for longer than a request. */

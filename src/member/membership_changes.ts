@@ -1,24 +1,26 @@
 /**
- * Changes of the membership that somebody asked this member for: proposed as etcd's conf changes, settled when they are
- * applied here.
+ * Changes of the membership that somebody asked this member for: checked, proposed as etcd's conf changes, settled when
+ * they are applied here.
  */
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { AppliedConfChange } from "../apply/mod.ts";
-import { utf8 } from "../base/bytes.ts";
+import { EMPTY_BYTES, utf8 } from "../base/bytes.ts";
 import { MEMBERSHIP_CHANGES_MAX } from "../base/limits.ts";
-import { ConfChangeSchema, type ConfChangeType } from "../gen/raftpb/raft_pb.ts";
+import { ConfChangeSchema, ConfChangeType } from "../gen/raftpb/raft_pb.ts";
+import type { Logger } from "../io/log.ts";
 import {
   bootstrapMemberId,
-  changeContextJson,
   type ChangeError,
   ChangeType,
+  idText,
   type Member,
   memberJson,
-  type Membership,
+  promotionJson,
   type Sha1,
 } from "../membership/mod.ts";
 import type { RequestId } from "../wire/mod.ts";
 import type { MemberError } from "./proposals.ts";
+import { ReconfigurationChecks, type ReconfigurationChecksParts } from "./reconfiguration_checks.ts";
 
 /** Why a change is not made, besides what may befall any request. */
 export type ReconfigurationError =
@@ -27,8 +29,12 @@ export type ReconfigurationError =
   | "learner_not_ready"
   /** Only the leader knows whether a learner is ready. */
   | "not_leader"
-  /** Without this member there would be none that votes. */
-  | "not_enough_started_members";
+  /** There would be no quorum of voters that have ever started. */
+  | "not_enough_started_members"
+  /** So few voters have been within reach for a while that the change might leave no quorum. */
+  | "unhealthy_cluster"
+  /** This member has much to apply before it can judge. */
+  | "timeout_applied_index";
 
 /** Called exactly once: with the members after the change, or with the reason why it was not made. */
 export type ReconfigurationSettle = (
@@ -36,14 +42,13 @@ export type ReconfigurationSettle = (
   error: ReconfigurationError | MemberError | undefined,
 ) => void;
 
-export interface MembershipChangesParts {
-  readonly membership: Membership;
+export interface MembershipChangesParts extends ReconfigurationChecksParts {
+  readonly log: Logger;
   readonly sha1: Sha1;
   readonly nextId: () => RequestId;
-  readonly nowMs: () => number;
   readonly wallMs: () => number;
-  /** How far a learner is, as a part of the leader's log: undefined where this member does not lead. */
-  readonly learnerProgress: (id: bigint) => number | undefined;
+  /** Settles once the state holds what is committed by now, or with false where that takes too long. */
+  readonly whenCaughtUp: (settle: (isCaughtUp: boolean) => void) => void;
   /** Asks for a turn. */
   readonly wake: () => void;
 }
@@ -53,11 +58,16 @@ interface Pending {
   readonly sinceMs: number;
 }
 
-/** A learner that has so much of the leader's log may vote (etcd's figure). */
-const READY_PROGRESS = 0.9;
+interface Change {
+  /** A ChangeType. */
+  readonly type: number;
+  readonly memberId: bigint;
+  readonly context: Uint8Array;
+}
 
 export class MembershipChanges {
   readonly #parts: MembershipChangesParts;
+  readonly #checks: ReconfigurationChecks;
   /** By request id, the oldest first. */
   readonly #pending = new Map<bigint, Pending>();
   #queue: { readonly id: bigint; readonly data: Uint8Array }[] = [];
@@ -65,6 +75,7 @@ export class MembershipChanges {
 
   constructor(parts: MembershipChangesParts) {
     this.#parts = parts;
+    this.#checks = new ReconfigurationChecks(parts);
   }
 
   /** Gives a new member an id, and proposes it. */
@@ -72,31 +83,42 @@ export class MembershipChanges {
     const { sha1, wallMs } = this.#parts;
     const id = bootstrapMemberId(peerUrls, String(Math.floor(wallMs() / 1000)), sha1);
     const member = { id, name: "", peerUrls: [...peerUrls].sort(), clientUrls: [], isLearner };
+    const error = this.#checks.whyNotAdd(isLearner);
+    if (error !== undefined) {
+      this.#reject("add", error, { "requested-member-add": memberJson(member) });
+      settle(undefined, error);
+      return id;
+    }
     const type = isLearner ? ChangeType.ADD_LEARNER_NODE : ChangeType.ADD_NODE;
-    this.#propose(type, id, changeContextJson(member, false), settle);
+    this.#propose({ type, memberId: id, context: utf8(memberJson(member)) }, settle);
     return id;
   }
 
+  /** Only a leader can: elsewhere it is not made because of "not_leader". */
   promote(id: bigint, settle: ReconfigurationSettle): void {
-    const { membership, learnerProgress } = this.#parts;
-    const member = membership.get(id);
-    if (member === undefined) return settle(undefined, "member_not_found");
-    if (!member.isLearner) return settle(undefined, "member_not_learner");
-    const progress = learnerProgress(id);
-    if (progress === undefined) return settle(undefined, "not_leader");
-    if (progress < READY_PROGRESS) return settle(undefined, "learner_not_ready");
-    this.#propose(ChangeType.ADD_NODE, id, changeContextJson({ ...member, isLearner: false }, true), settle);
+    this.#parts.whenCaughtUp((isCaughtUp) => {
+      if (!isCaughtUp) return settle(undefined, "timeout_applied_index");
+      const error = this.#checks.whyNotPromote(id);
+      if (error !== undefined) {
+        if (error !== "not_leader") this.#reject("promote", error, { "requested-member-promote-id": idText(id) });
+        return settle(undefined, error);
+      }
+      this.#propose({ type: ChangeType.ADD_NODE, memberId: id, context: utf8(promotionJson(id)) }, settle);
+    });
   }
 
   update(id: bigint, peerUrls: readonly string[], settle: ReconfigurationSettle): void {
-    const member = { id, name: "", peerUrls, clientUrls: [], isLearner: false };
-    this.#propose(ChangeType.UPDATE_NODE, id, memberJson(member), settle);
+    const context = utf8(memberJson({ id, name: "", peerUrls, clientUrls: [], isLearner: false }));
+    this.#propose({ type: ChangeType.UPDATE_NODE, memberId: id, context }, settle);
   }
 
   remove(id: bigint, settle: ReconfigurationSettle): void {
-    const voters = this.#parts.membership.list().filter(({ isLearner }) => !isLearner);
-    if (voters.length === 1 && voters[0].id === id) return settle(undefined, "not_enough_started_members");
-    this.#propose(ChangeType.REMOVE_NODE, id, "", settle);
+    const error = this.#checks.whyNotRemove(id);
+    if (error !== undefined) {
+      this.#reject("remove", error, { "requested-member-remove-id": idText(id) });
+      return settle(undefined, error);
+    }
+    this.#propose({ type: ChangeType.REMOVE_NODE, memberId: id, context: EMPTY_BYTES }, settle);
   }
 
   /** Hands out everything queued; what `propose` returns false for stays in the queue. */
@@ -132,20 +154,43 @@ export class MembershipChanges {
     for (const { settle } of pending) settle(undefined, "stopped");
   }
 
-  #propose(type: number, memberId: bigint, context: string, settle: ReconfigurationSettle): void {
+  #reject(what: string, error: ReconfigurationError, fields: Readonly<Record<string, string>>): void {
+    const { log, memberId } = this.#parts;
+    log.warn(`rejecting member ${what} request`, { "local-member-id": idText(memberId), ...fields, error });
+  }
+
+  #propose(change: Change, settle: ReconfigurationSettle): void {
     if (this.#isStopped) return settle(undefined, "stopped");
     if (this.#pending.size >= MEMBERSHIP_CHANGES_MAX) return settle(undefined, "too_many_requests");
     const { nextId, nowMs, wake } = this.#parts;
     const { member, sequence } = nextId();
     const id = (BigInt(member) << 48n) | BigInt(sequence);
-    const change = create(ConfChangeSchema, {
-      id,
-      type: type as ConfChangeType,
-      nodeId: memberId,
-      context: utf8(context),
+    const { type, memberId: nodeId, context } = change;
+    const data = toBinary(
+      ConfChangeSchema,
+      create(ConfChangeSchema, { id, type: type as ConfChangeType, nodeId, context }),
+    );
+    this.#pending.set(id, {
+      settle: (members, error) => this.#settle(change, settle, members, error),
+      sinceMs: nowMs(),
     });
-    this.#pending.set(id, { settle, sinceMs: nowMs() });
-    this.#queue.push({ id, data: toBinary(ConfChangeSchema, change) });
+    this.#queue.push({ id, data });
     wake();
+  }
+
+  #settle(
+    { type, memberId }: Change,
+    settle: ReconfigurationSettle,
+    ...result: Parameters<ReconfigurationSettle>
+  ): void {
+    const [members, error] = result;
+    if (members !== undefined) {
+      this.#parts.log.info("applied a configuration change through raft", {
+        "local-member-id": idText(this.#parts.memberId),
+        "raft-conf-change": ConfChangeType[type],
+        "raft-conf-change-node-id": idText(memberId),
+      });
+    }
+    settle(members, error);
   }
 }

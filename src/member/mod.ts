@@ -17,13 +17,14 @@
  *    it replaces answers reads that need no newer one; then it takes over within one turn.
  * 8. A leader decides by its clock only in its own log: what it proposes for leases is never passed on to another leader.
  *
- * Absent: how messages travel (peer); checks of membership changes that take knowledge of other members' health.
+ * Absent: how messages travel (peer).
  *
- * Read: options, request_ids, proposals, pending_reads, membership_changes, inbox, jobs, loop, peers (snapshot_sender,
- * snapshot_receiver), peer_questions, peer_answers, peer_hash, snapshot_install, disk_watch, duties, kv_hash, corruption, space_alarm, space_monitor (prefix_survey),
- * auto_compaction, versions, leader_transfer, checkpoints (buckets with lease_rows, v2_store, checkpoint_policy,
- * checkpointer, state_hash), starts (restore, database_start, bootstrap_defragment, force_new_cluster, bootstrap), joining
- * (peer_urls), member.
+ * Read: options, request_ids, proposals, pending_reads, membership_changes (reconfiguration_checks, promotions), inbox,
+ * jobs, loop, peers (snapshot_sender, snapshot_receiver), peer_questions (peer_hash, peer_texts), peer_answers
+ * (applied_waits), snapshot_install, disk_watch, duties, kv_hash, corruption, space_alarm, space_monitor
+ * (prefix_survey), auto_compaction, versions, leader_transfer, leader_loss, checkpoints (buckets with lease_rows,
+ * v2_store, checkpoint_policy, checkpointer, state_hash), starts (restore, database_start, bootstrap_defragment,
+ * force_new_cluster, bootstrap), joining (peer_urls), member.
  */
 export type { ClusterOrigin, ExistingCluster, InitialMember, MemberOptions } from "./options.ts";
 export { beginNewCluster, joinExistingCluster, JoiningError, type JoiningParts } from "./joining.ts";

@@ -16,20 +16,16 @@ export function jsonStrings(texts: readonly string[]): string {
 }
 
 /**
- * The number under the key "id", exactly. A string cannot look like this key: its quotes would be escaped, and no colon
- * follows a value. Undefined: there is none, or it does not fit in 64 bits.
+ * Parses JSON in which numbers under the key "id" may have 64 bits: they come out as text. A string cannot look like this
+ * key: its quotes would be escaped, and no colon follows a value. Throws SyntaxError.
  */
-export function jsonId(json: string): bigint | undefined {
-  return jsonIds(json)[0];
+export function parseWithIds(json: string): unknown {
+  return JSON.parse(json.replace(/("id"\s*:\s*)(\d+)(?=\s*[,}])/g, '$1"$2"'));
 }
 
-/** All of them, in their order; from the first that does not fit on, none. */
-export function jsonIds(json: string): bigint[] {
-  const ids: bigint[] = [];
-  for (const [, digits] of json.matchAll(/"id"\s*:\s*(\d+)/g)) {
-    const id = BigInt(digits);
-    if (id !== BigInt.asUintN(64, id)) break;
-    ids.push(id);
-  }
-  return ids;
+/** An id as `parseWithIds` leaves it. Undefined: it is none, or does not fit in 64 bits. */
+export function idFromValue(value: unknown): bigint | undefined {
+  if (typeof value !== "string" || !/^\d+$/.test(value)) return undefined;
+  const id = BigInt(value);
+  return id === BigInt.asUintN(64, id) ? id : undefined;
 }

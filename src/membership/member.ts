@@ -1,5 +1,5 @@
 import { concatBytes, utf8 } from "../base/bytes.ts";
-import { jsonId, jsonIds, jsonString, jsonStrings } from "./json.ts";
+import { idFromValue, jsonString, jsonStrings, parseWithIds } from "./json.ts";
 
 export interface Member {
   readonly id: bigint;
@@ -29,9 +29,14 @@ export function memberJson(member: Member): string {
   return `{${memberFields(member)}}`;
 }
 
-/** The same as the context of a conf change that a running cluster was asked for: it says whether it promotes (frozen). */
-export function changeContextJson(member: Member, isPromote: boolean): string {
-  return `{${memberFields(member)},"isPromote":${isPromote}}`;
+/** A list of members as etcd tells it other members (frozen). */
+export function membersJson(members: readonly Member[]): string {
+  return members.length === 0 ? "null" : `[${members.map(memberJson).join(",")}]`;
+}
+
+/** The context of a conf change that makes a learner a voter: nothing else of it is looked at (frozen). */
+export function promotionJson(id: bigint): string {
+  return `{"id":${id},"peerURLs":null,"isPromote":true}`;
 }
 
 function memberFields(member: Member): string {
@@ -54,44 +59,43 @@ export function memberFromJson(json: string): Member {
   return changeContextFromJson(json).member;
 }
 
-/** Reads what `changeContextJson` or `memberJson` (or etcd) wrote. Throws SyntaxError. */
+/** Reads what `promotionJson` or `memberJson` (or etcd) wrote. Throws SyntaxError. */
 export function changeContextFromJson(json: string): ChangeContext {
-  const value = JSON.parse(json) as MemberValue;
-  const id = jsonId(json);
-  if (id === undefined) throw new SyntaxError(`a member without an id: ${json}`);
-  return { member: memberOf(value, id), isPromote: value.isPromote ?? false };
-}
-
-/** The members as one tells them to another: a list of what `memberJson` writes, one after the other (frozen). */
-export function membersJson(members: readonly Member[]): string {
-  return `[${members.map(memberJson).join(",")}]`;
+  const value = parseWithIds(json) as MemberValue;
+  return { member: memberFromValue(value), isPromote: value.isPromote === true };
 }
 
 /** Reads what `membersJson` (or etcd) wrote. Throws SyntaxError. */
 export function membersFromJson(json: string): Member[] {
-  const values = JSON.parse(json) as MemberValue[] | null;
-  const ids = jsonIds(json);
-  if (values === null) return [];
-  if (!Array.isArray(values) || values.length !== ids.length) throw new SyntaxError("not a list of members with ids");
-  return values.map((value, i) => memberOf(value, ids[i]));
+  const values = parseWithIds(json) ?? [];
+  if (!Array.isArray(values)) throw new SyntaxError(`not a list of members: ${json.slice(0, 200)}`);
+  return values.map(memberFromValue);
 }
 
+/** Whoever wrote it may be anybody. */
 interface MemberValue {
-  readonly name?: string;
-  readonly peerURLs?: string[] | null;
-  readonly clientURLs?: string[] | null;
-  readonly isLearner?: boolean;
-  readonly isPromote?: boolean;
+  readonly id?: unknown;
+  readonly name?: unknown;
+  readonly peerURLs?: unknown;
+  readonly clientURLs?: unknown;
+  readonly isLearner?: unknown;
+  readonly isPromote?: unknown;
 }
 
-function memberOf({ name, peerURLs, clientURLs, isLearner }: MemberValue, id: bigint): Member {
-  return {
-    id,
-    name: name ?? "",
-    peerUrls: peerURLs ?? [],
-    clientUrls: clientURLs ?? [],
-    isLearner: isLearner ?? false,
-  };
+function memberFromValue(value: MemberValue): Member {
+  const id = idFromValue(value?.id);
+  const name = value?.name ?? "";
+  const peerUrls = value?.peerURLs ?? [];
+  const clientUrls = value?.clientURLs ?? [];
+  if (id === undefined) throw new SyntaxError(`a member without an id: ${JSON.stringify(value)}`);
+  if (typeof name !== "string" || !areTexts(peerUrls) || !areTexts(clientUrls)) {
+    throw new SyntaxError(`a member without a name and URLs that are texts: ${JSON.stringify(value)}`);
+  }
+  return { id, name, peerUrls, clientUrls, isLearner: value.isLearner === true };
+}
+
+function areTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((text) => typeof text === "string");
 }
 
 /** Ids in logs, file names and keys of the database: lower case hexadecimal without padding. */

@@ -9,10 +9,9 @@
  *    members. Ids are exact over 64 bits, in JSON too.
  * 4. No two members have a peer URL in common.
  *
- * Absent: the checks before a change is proposed (strict reconfiguration, is the learner ready), which come with the
- * cluster.
+ * Absent: what takes knowledge of other members' health (who can be reached, how far a learner is).
  *
- * Read: member, json, version, change, membership.
+ * Read: member, json, version, change, strict_check, membership.
  */
 export { type ChangeError, ChangeType, type MembershipChange, readChange } from "./change.ts";
 export * from "./member.ts";
@@ -23,4 +22,5 @@ export {
   type MembershipOptions,
   type MembershipRecords,
 } from "./membership.ts";
+export { canAddVoter, canPromoteLearner, canRemoveVoter, quorumOf, votersOf } from "./strict_check.ts";
 export { compareVersions, parseVersion, type Version } from "./version.ts";

@@ -9,7 +9,7 @@ import {
   DowngradeInfoSetRequestSchema,
 } from "../../src/gen/membershippb/membership_pb.ts";
 import { ConfChangeSchema, ConfChangeType } from "../../src/gen/raftpb/raft_pb.ts";
-import { changeContextJson, type Member, Membership } from "../../src/membership/mod.ts";
+import { type Member, memberJson, Membership } from "../../src/membership/mod.ts";
 import { decodeRaftRequest, RaftOperation } from "../../src/wire/mod.ts";
 import { World } from "./world.ts";
 
@@ -111,7 +111,7 @@ describe("requests of the v2 API, as etcd up to 3.5 makes them", () => {
 describe("a conf change", () => {
   const entry = (type: ConfChangeType, context: Uint8Array) =>
     toBinary(ConfChangeSchema, create(ConfChangeSchema, { type, nodeId: MEMBER.id, id: 99n, context }));
-  const add = entry(ConfChangeType.ConfChangeAddNode, utf8(changeContextJson(MEMBER, false)));
+  const add = entry(ConfChangeType.ConfChangeAddNode, utf8(memberJson(MEMBER)));
 
   test("is carried out, and raft told of its member", () => {
     const membership = new Membership();

@@ -1,5 +1,6 @@
 /** Real members on simulated disks, one clock and a network in memory that can be cut. */
 import { create, toBinary } from "@bufbuild/protobuf";
+import { EMPTY_BYTES } from "../../src/base/bytes.ts";
 import { LeaseGrantRequestSchema } from "../../src/gen/etcdserverpb/lease_pb.ts";
 import { Member, type MemberOptions } from "../../src/member/mod.ts";
 import type { Answer, Question, SnapshotView, Transport, TransportHandler } from "../../src/peer/mod.ts";
@@ -244,6 +245,17 @@ export class Cluster {
 
   async ready(): Promise<void> {
     await this.wait(Promise.all(this.machines.map(({ member }) => member?.whenReady)));
+  }
+
+  /** Lets time pass until whoever can be reached has been for so long that changes of the membership are safe. */
+  async healthy(): Promise<void> {
+    await this.clock.advance(6000);
+  }
+
+  /** Puts a question to a machine, as whoever reaches its peer port. */
+  ask(machine: ClusterMember, question: Partial<Question> & Pick<Question, "path">): Promise<Answer> {
+    const { handler } = this.network.endpoints.get(machine.running.id)!;
+    return this.wait(handler.answer({ method: "GET", contentType: "", body: EMPTY_BYTES, ...question }));
   }
 
   /** Lets time pass until a promise has settled. */

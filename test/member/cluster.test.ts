@@ -309,6 +309,7 @@ describe("the membership", () => {
     const cluster = await Cluster.start(3);
     const leader = await cluster.untilLeader();
     const { id } = leader.running;
+    await cluster.healthy();
     expect(await reconfigure(cluster, (settle) => leader.running.removeMember(id, settle))).toBeUndefined();
     const next = await cluster.untilLeader((machine) => machine !== leader);
     await cluster.until(() => leader.fatal.length > 0);

@@ -4,15 +4,20 @@ import { type Pair, utf8, utf8Text } from "../../src/base/bytes.ts";
 import {
   bootstrapClusterId,
   bootstrapMemberId,
+  canAddVoter,
+  canPromoteLearner,
+  canRemoveVoter,
   changeContextFromJson,
-  changeContextJson,
   ChangeType,
   idFromText,
   type Member,
   memberFromJson,
   memberJson,
+  membersFromJson,
   Membership,
   type MembershipRecords,
+  membersJson,
+  promotionJson,
   readChange,
 } from "../../src/membership/mod.ts";
 
@@ -68,18 +73,55 @@ describe("a member's JSON", () => {
     expect(() => memberFromJson(`{"id":18446744073709551616}`)).toThrow("without an id");
   });
 
+  test("with a name or URLs that are no texts is refused", () => {
+    expect(() => memberFromJson(`{"id":1,"name":2}`)).toThrow("without a name and URLs that are texts");
+    expect(() => memberFromJson(`{"id":1,"peerURLs":[3]}`)).toThrow("without a name and URLs that are texts");
+  });
+
   test("says in a conf change whether a learner is promoted", () => {
-    const context = changeContextJson(member(5n, { peerUrls: [] }), true);
+    const context = promotionJson(5n);
     expect(context).toBe(`{"id":5,"peerURLs":null,"isPromote":true}`);
     expect(changeContextFromJson(context)).toEqual({ member: member(5n, { peerUrls: [] }), isPromote: true });
     expect(changeContextFromJson(memberJson(member(5n))).isPromote).toBe(false);
   });
 });
 
+test("a list of members is read as it is written, and as etcd writes it", () => {
+  const members = [member(1n, { name: "a", clientUrls: ["b"] }), member(LARGE, { isLearner: true })];
+  expect(membersFromJson(membersJson(members))).toEqual(members);
+  const answered = `[{"id":3780263214805286300,"peerURLs":["http://127.0.0.1:21421"],"name":"e2",` +
+    `"clientURLs":["http://127.0.0.1:21420"]},{"id":18446744073709551615,"peerURLs":["http://m"],"isLearner":true}]\n`;
+  expect(membersFromJson(answered).map(({ id }) => id)).toEqual([3780263214805286300n, LARGE]);
+  expect(membersJson(membersFromJson(answered))).toBe(answered.trimEnd());
+  expect([membersJson([]), membersFromJson("null")]).toEqual(["null", []]);
+  for (const wrong of ["", "{}", "[1]", "[null]", "7"]) expect(() => membersFromJson(wrong)).toThrow(SyntaxError);
+});
+
+describe("the strict check", () => {
+  /** "s": a voter that has started, "n": one that has not, "l": a learner. */
+  const of = (kinds: string): Member[] =>
+    [...kinds].map((kind, i) => member(BigInt(i + 1), { name: kind === "s" ? "x" : "", isLearner: kind === "l" }));
+
+  test("of an added voter wants a quorum of started ones, the new one not among them", () => {
+    expect(["s", "ss", "sss", "sssn", "ssl"].filter((kinds) => !canAddVoter(of(kinds)))).toEqual([]);
+    expect(["n", "sn", "ssn", "ssnn", "snl"].filter((kinds) => canAddVoter(of(kinds)))).toEqual([]);
+  });
+
+  test("of a removed voter wants a quorum of started ones among those left", () => {
+    expect(["ns", "nss", "ssssn"].filter((kinds) => !canRemoveVoter(of(kinds), 1n))).toEqual([]);
+    expect(["s", "sn", "ssnn", "snl"].filter((kinds) => canRemoveVoter(of(kinds), 1n))).toEqual([]);
+  });
+
+  test("of a promotion counts the learner as started", () => {
+    expect(["sl", "snl", "ssnl"].filter((kinds) => !canPromoteLearner(of(kinds)))).toEqual([]);
+    expect(["nl", "snnl"].filter((kinds) => canPromoteLearner(of(kinds)))).toEqual([]);
+  });
+});
+
 /** Applies one change; promotion is adding once more. */
 function change(membership: Membership, kind: keyof typeof ChangeType | "PROMOTE", about: Member) {
   const type = ChangeType[kind === "PROMOTE" ? "ADD_NODE" : kind];
-  const context = kind === "UPDATE_NODE" ? memberJson(about) : changeContextJson(about, kind === "PROMOTE");
+  const context = kind === "PROMOTE" ? promotionJson(about.id) : memberJson(about);
   return membership.change(readChange(type, about.id, context));
 }
 
