@@ -228,6 +228,8 @@ export class Machine {
       origin: () => Promise.resolve(this.#origin),
       tickMs: TICK_MS,
       electionTicks: ELECTION_TICKS,
+      // The operator goes ahead in a cluster that is not healthy: that is when changes are dangerous.
+      strictReconfigCheck: false,
       snapshotCatchUpEntries: CATCH_UP_ENTRIES,
       snapshotCount: SNAPSHOT_COUNT,
       checkpointLogSize: CHECKPOINT_LOG_SIZE,
