@@ -114,8 +114,11 @@ export class Loop {
   #isAppending = false;
   #appendCount = 0;
   #record: PendingRecord | undefined;
-  /** The newest commit index that the log was given. */
+  /** The newest commit index that the log was given, and the newest that is durable there. */
   #loggedCommit: number;
+  #durableCommit: number;
+  /** What was committed at the last tick. */
+  #commitAtTick = 0;
 
   #appliedIndex: number;
   #appliedTerm: number;
@@ -146,7 +149,7 @@ export class Loop {
     this.#parts = parts;
     this.#appliedIndex = parts.applied.index;
     this.#appliedTerm = parts.applied.term;
-    this.#loggedCommit = parts.raft.commitIndex;
+    this.#loggedCommit = this.#durableCommit = parts.raft.commitIndex;
     this.offerSnapshot();
   }
 
@@ -248,8 +251,23 @@ export class Loop {
   /** One unit of raft's time. */
   tick(): void {
     this.#parts.raft.tick();
+    this.#considerCommit();
     this.jobs.retryWaiting();
     this.wake();
+  }
+
+  /**
+   * A commit index that no sync has taken along for a whole tick is worth one of its own. A restart does not need it, but
+   * whoever forces a new cluster out of this log keeps what it is known to have committed, and no more (etcd's database
+   * holds the applied index after as long).
+   */
+  #considerCommit(): void {
+    const { raft } = this.#parts;
+    if (this.#durableCommit < this.#commitAtTick && !this.#isAppending) {
+      this.#next.hardState ??= raft.hardState;
+      this.#next.mustSync = true;
+    }
+    this.#commitAtTick = raft.commitIndex;
   }
 
   /** Stops taking turns once the append in flight has finished. */
@@ -381,7 +399,7 @@ export class Loop {
     if (this.#record !== undefined) return this.#saveRecord(this.#record);
     const append = this.#next;
     if (append.snapshot !== undefined) return this.#startReplacing(append, append.snapshot);
-    // A commit index alone is a hint and not worth a write: it goes with the next append.
+    // A commit index alone is a hint and not worth a write at once: it goes with the next append.
     if (!append.mustSync && append.responses.length === 0) return;
     this.#next = newAppend();
     this.#isAppending = true;
@@ -448,6 +466,12 @@ export class Loop {
     if (hardState !== undefined) this.#loggedCommit = hardState.commit;
   }
 
+  #noteDurable({ hardState, entries, mustSync }: Append): void {
+    if (hardState === undefined || !mustSync) return;
+    // The log does not commit an entry by the write that brings it.
+    this.#durableCommit = Math.min(hardState.commit, entries.length > 0 ? entries[0].index - 1 : Infinity);
+  }
+
   /** A snapshot counts for a reader of the log once it is committed there, so the commit index goes before it. */
   #saveRecord(record: PendingRecord): void {
     const { raft, wal } = this.#parts;
@@ -485,6 +509,7 @@ export class Loop {
 
   #onAppended(append: Append): void {
     this.#isAppending = false;
+    this.#noteDurable(append);
     this.#idle?.();
     if (this.#isStopped) return;
     try {
@@ -520,13 +545,29 @@ export class Loop {
         if (!this.#continueRunning() || this.#isApplyTimeUp()) break;
       } else {
         if (!this.#hasCommitted) break;
-        this.#applyEntry(this.#committed[this.#committedNext++]);
+        const entry = this.#committed[this.#committedNext];
+        if (entry.type !== EntryType.NORMAL && this.#durableCommit < entry.index) {
+          this.#syncCommit();
+          break;
+        }
+        this.#committedNext++;
+        this.#applyEntry(entry);
       }
       // Reading the clock costs as much as a small entry does.
       if (count % ENTRIES_PER_CLOCK_READING === 0 && this.#isApplyTimeUp()) break;
     }
     this.#compactLog();
     this.#parts.onProgress(this.#turnStartMs);
+  }
+
+  /**
+   * A change of the membership is applied once it is known for ever to be committed: a member that forgot it would ask those
+   * who have left for their votes, and they may be gone.
+   */
+  #syncCommit(): void {
+    this.#next.hardState = this.#parts.raft.hardState;
+    this.#next.mustSync = true;
+    this.#startAppend();
   }
 
   /** False: the entry needs another turn. */

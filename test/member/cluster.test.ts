@@ -325,6 +325,20 @@ describe("the membership", () => {
     await cluster.stopAll();
   });
 
+  test("that has shrunk to one is not forgotten by it, whenever the power fails", async () => {
+    const cluster = await Cluster.start(2);
+    const leader = await cluster.untilLeader();
+    const [other] = cluster.others(leader);
+    const { id } = other.running;
+    expect(await reconfigure(cluster, (settle) => leader.running.removeMember(id, settle))).toBeUndefined();
+    cluster.crash(leader);
+    await cluster.stop(other);
+    await cluster.restart(leader);
+    await cluster.until(() => leader.running.isLeader);
+    expect(leader.running.membership.list().length).toBe(1);
+    await cluster.stopAll();
+  });
+
   test("never loses its last voter, nor knows a stranger", async () => {
     const cluster = await Cluster.start(1);
     const { running } = await cluster.untilLeader();
