@@ -330,6 +330,7 @@ describe("the membership", () => {
     const leader = await cluster.untilLeader();
     const [other] = cluster.others(leader);
     const { id } = other.running;
+    await cluster.clock.advance(6000);
     expect(await reconfigure(cluster, (settle) => leader.running.removeMember(id, settle))).toBeUndefined();
     cluster.crash(leader);
     await cluster.stop(other);
