@@ -11,7 +11,7 @@ import type { LogLevel } from "../io/log.ts";
 import type { CompactionRetention } from "../member/mod.ts";
 import { asksForDefault, type Settings, variableName } from "./flags/mod.ts";
 import { parseRetention } from "./retention.ts";
-import { isIpAddress, type MemberUrl, parseUrls } from "./urls.ts";
+import { isIpAddress, type MemberUrl, parseUrls } from "../membership/mod.ts";
 
 const LOG_LEVELS: Readonly<Record<string, LogLevel>> = {
   "": "info",

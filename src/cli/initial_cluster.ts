@@ -13,7 +13,7 @@ import {
 } from "../member/mod.ts";
 import type { AskUrl } from "../peer/mod.ts";
 import { type Config, ConfigError, notBuilt } from "./config.ts";
-import { parseUrls } from "./urls.ts";
+import { parseUrls } from "../membership/mod.ts";
 
 export interface ClusterParts {
   readonly clock: Clock;

@@ -8,7 +8,7 @@
  * 2. What goes wrong before a server runs is one line that says what to do, and a non-zero exit code: 2 where Go's flag
  *    package would give it, 1 otherwise.
  *
- * Read in this order: flags/, urls, config, log/, command, data_directory, serve, signals, banner, version. The tools beside
+ * Read in this order: flags/, config, log/, command, data_directory, serve, signals, banner, version. The tools beside
  * the server: command_line/, output/, ctl/, utl/, console, tools, version_command.
  */
 

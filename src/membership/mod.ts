@@ -11,10 +11,11 @@
  *
  * Absent: what takes knowledge of other members' health (who can be reached, how far a learner is).
  *
- * Read: member, json, version, change, strict_check, membership.
+ * Read: member, member_url, json, version, change, strict_check, membership.
  */
 export { type ChangeError, ChangeType, type MembershipChange, readChange } from "./change.ts";
 export * from "./member.ts";
+export { isIpAddress, type MemberUrl, parseUrls } from "./member_url.ts";
 export {
   type DowngradeInfo,
   Membership,

@@ -4,7 +4,7 @@
  */
 
 import { parseDuration } from "../../base/duration.ts";
-import { parseUrls } from "../urls.ts";
+import { parseUrls } from "../../membership/mod.ts";
 
 /** Why a value was refused, as Go words it: "parse error", "value out of range", ... */
 export class ValueError extends Error {

@@ -2,7 +2,7 @@
 
 import { lookup } from "node:dns/promises";
 import { CommandError, ExitCode } from "../command_line/mod.ts";
-import { type MemberUrl, parseUrls } from "../urls.ts";
+import { type MemberUrl, parseUrls } from "../../membership/mod.ts";
 
 /** Peer URLs by the name of the member, sorted. */
 export type InitialCluster = ReadonlyMap<string, readonly MemberUrl[]>;

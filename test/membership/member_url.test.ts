@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { isIpAddress, parseUrls } from "../../src/cli/urls.ts";
+import { isIpAddress, parseUrls } from "../../src/membership/mod.ts";
 
 test("a URL is taken apart and written back as etcd writes it", () => {
   expect(parseUrls(["  HTTP://127.0.0.1:2379 ", "https://[::1]:1", "unix:///run/x", "unix://a/b"])).toEqual([
