@@ -34,6 +34,18 @@ test("every safe integer at a size boundary is written in the size foretold and 
   }
 });
 
+test("bigints at every bit are written in the size foretold and read back", () => {
+  const target = new Uint8Array(10);
+  for (let bits = 0n; bits < 64n; bits++) {
+    for (const value of [2n ** bits, 2n ** bits - 1n, 2n ** bits + 5n]) {
+      const end = writeVarint64(target, 0, value);
+      expect(end).toBe(varint64Size(value));
+      expect(new WireReader(target, 0, end).exactUint64()).toBe(value);
+      expect(new WireReader(target, 0, end).exactInt64()).toBe(BigInt.asIntN(64, value));
+    }
+  }
+});
+
 test("negative and huge 64-bit integers stay exact as bigint and are clamped as numbers", () => {
   const target = new Uint8Array(10);
   const table: [bigint, number][] = [
