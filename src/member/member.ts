@@ -616,6 +616,7 @@ export class Member implements MemberDatabase {
     this.#loop.wake();
     while (this.#loop.appliedIndex < commitIndex && !this.#loop.isStopped) await this.#nextTurn();
     this.#peers.start(this.clusterId, this.#bootstrapped.others);
+    if (this.membership.isRemoved(this.id)) this.#onRemoved();
     if (this.#bootstrapped.isRestart) await this.#corruptionChecks.checkAtStart();
     if (this.#isAlone) {
       log.info("started as single-node; fast-forwarding election ticks", { "local-member-id": idText(this.id) });
