@@ -78,7 +78,8 @@ export class FrameBuffer {
       this.#bytes = new Uint8Array(length);
       this.#bytes.set(chunk.subarray(start, end));
     }
-    const frame = this.#bytes.length === length ? this.#bytes : this.#bytes.subarray(0, length);
+    // Entries may stay in memory for long: there they count with their own bytes, not with room that was never used.
+    const frame = this.#bytes.length === length ? this.#bytes : this.#bytes.slice(0, length);
     this.#bytes = EMPTY_BYTES;
     this.#length = 0;
     return frame;

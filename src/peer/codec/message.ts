@@ -6,7 +6,7 @@
  *   Entry     { 08 type  10 term  18 index  22 size data }
  *   Snapshot  { 0a size data  12 size SnapshotMetadata{ 0a size ConfState  10 index  18 term } }
  *
- * etcd up to 3.6 writes every number, zero or not, and up to 3.5 also an empty snapshot into every message; 3.7 leaves out
+ * etcd up to 3.6 writes every number, zero or not, 3.5 an empty snapshot into every message too; 3.7 leaves out
  * what was never set. Neither misses anything, so written here is only what is not zero; but an entry is written as it is on
  * disk, with type, term and index, because followers store what they are sent, and tools of etcd 3.7 trip over what is left
  * out. Fields 13 (vote) and 14 (responses) are for a member's own storage: passed over, as unknown fields are.
@@ -57,6 +57,7 @@ const TERMLESS: ReadonlySet<MessageType> = new Set([MessageType.PROPOSAL, Messag
 
 /** What comes before the entries takes no more: six numbers of up to ten bytes and their tags. */
 const HEAD_SIZE_MAX = 66;
+
 /** Appends the message, without its length. Asserts that it is one that travels. */
 export function writeMessage(writer: WireWriter, message: Message): void {
   assert(TRAVELLING.has(message.type), "only messages for other members are written");
