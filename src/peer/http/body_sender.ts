@@ -6,7 +6,8 @@ import type { Output } from "./output.ts";
 export class BodySender {
   readonly #source: HttpBodySource;
   readonly #output: Output;
-  readonly #blocks: Uint8Array[];
+  /** Made when they are needed: most bodies fit into one. */
+  readonly #blocks: Uint8Array[] = [];
   #position = 0;
   #isStopped = false;
   #wake: (() => void) | undefined;
@@ -14,15 +15,14 @@ export class BodySender {
   constructor(source: HttpBodySource, output: Output) {
     this.#source = source;
     this.#output = output;
-    const size = Math.min(PEER_HTTP_BLOCK_SIZE, source.size);
-    this.#blocks = [new Uint8Array(size), new Uint8Array(source.size > size ? size : 0)];
   }
 
   /** True once all of it is with the output, false if it was stopped. Rejects as the source does. */
   async run(): Promise<boolean> {
     const { size } = this.#source;
     for (let turn = 0; this.#position < size; turn ^= 1) {
-      const block = this.#blocks[turn].subarray(0, Math.min(PEER_HTTP_BLOCK_SIZE, size - this.#position));
+      const buffer = this.#blocks[turn] ??= new Uint8Array(Math.min(PEER_HTTP_BLOCK_SIZE, size - this.#position));
+      const block = buffer.subarray(0, Math.min(buffer.length, size - this.#position));
       const count = await this.#source.read(block, this.#position);
       if (this.#isStopped) return false;
       if (!(count >= 1 && count <= block.length)) {
