@@ -183,7 +183,6 @@ class NextEntriesReader {
     else {
       this.frame = this.#buffer.take(chunk, at, end);
       this.#integersLeft = -1;
-      this.#size = 0;
     }
     return end;
   }
@@ -207,7 +206,8 @@ class NextEntriesReader {
   #onInteger(integer: number): void {
     if (this.#integersLeft === -1) {
       this.#integersLeft = integer + 1;
-      this.#claim(INTEGER_SIZE * (integer + 2));
+      this.#size = INTEGER_SIZE * (integer + 2);
+      this.#checkSize();
       return;
     }
     this.#integersLeft--;
@@ -217,11 +217,11 @@ class NextEntriesReader {
       return;
     }
     this.#entryLeft = integer;
-    this.#claim(integer);
+    this.#size += integer;
+    this.#checkSize();
   }
 
-  #claim(size: number): void {
-    this.#size += size;
+  #checkSize(): void {
     if (this.#size > PEER_MESSAGE_SIZE_MAX) {
       throw new CodecError(`an append of ${this.#size} bytes or more is too large: at most ${PEER_MESSAGE_SIZE_MAX}`);
     }

@@ -69,6 +69,9 @@ test("a body of something else is refused", () => {
     [(PEER_SNAPSHOT_HEAD_SIZE_MAX + 1).toString(16).padStart(16, "0"), "too large"],
     ["0000000000000002 0808", "a database came with a message of type 8, which has no snapshot"],
     ["0000000000000004 0807 2001", "a snapshot of nothing"],
+    ["0000000000000010 0807 2001 4a0a 1208 0a020801 1000 1802", "a snapshot of nothing"],
+    ["0000000000000010 0807 2001 4a0a 1208 0a020801 1002 1800", "a snapshot of nothing"],
+    ["000000000000000c 0807 2001 4a06 1204 1002 1802", "a snapshot of nothing"],
     ["0000000000000007 0807 2001 4a0112", "a snapshot's metadata is malformed"],
     ["0000000000000004 0807 4a09", "unexpected end of message"],
   ];

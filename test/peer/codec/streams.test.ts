@@ -195,6 +195,13 @@ test("a message of many chunks comes out whole", () => {
   for (const { entries } of messages) for (const entry of entries) expect(entry.data).toEqual(large.entries[0].data);
 });
 
+test("entries that came in pieces keep alive no more than was sent", () => {
+  const bytes = encode(APPENDS);
+  for (const { entries } of decode(APPENDS, bytes, 1).messages) {
+    for (const { data } of entries) expect(data.buffer.byteLength).toBeLessThan(bytes.length);
+  }
+});
+
 test("every message travels over the stream of messages, but for a snapshot", () => {
   const writer = new WireWriter();
   for (const message of Object.values(MESSAGES)) writeFramedMessage(writer, message);
