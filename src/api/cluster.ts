@@ -1,42 +1,100 @@
-import { MemberListRequestSchema } from "../gen/etcdserverpb/cluster_pb.ts";
+import {
+  MemberAddRequestSchema,
+  MemberListRequestSchema,
+  MemberPromoteRequestSchema,
+  MemberRemoveRequestSchema,
+  MemberUpdateRequestSchema,
+} from "../gen/etcdserverpb/cluster_pb.ts";
 import { utf8 } from "../base/bytes.ts";
 import { WIRE_BYTES, WireWriter } from "../base/varint.ts";
 import type { Method, UnaryCall } from "../io/rpc.ts";
-import type { Member } from "../member/mod.ts";
-import type { Member as ClusterMember } from "../membership/mod.ts";
+import type { Member, ReconfigurationSettle } from "../member/mod.ts";
+import { type Member as ClusterMember, parseUrls } from "../membership/mod.ts";
 import { writeResponseHeader } from "../wire/mod.ts";
-import { fromMember, notBuilt } from "./errors.ts";
+import { ApiError, fromMember, fromReconfiguration } from "./errors.ts";
 import { decodeMessage, fail } from "./request.ts";
 
 const SERVICE = "/etcdserverpb.Cluster/";
 
 export function clusterService(member: Member): Method[] {
-  const later = (name: string): Method => ({
+  const unary = (name: string, handle: (member: Member, call: UnaryCall, request: Uint8Array) => void): Method => ({
     kind: "unary",
     path: `${SERVICE}${name}`,
-    handle: (call) => fail(call, notBuilt("changing the members of a cluster")),
+    handle: (call, request) => handle(member, call, request),
   });
   return [
-    { kind: "unary", path: `${SERVICE}MemberList`, handle: (call, request) => memberList(member, call, request) },
-    ...["MemberAdd", "MemberRemove", "MemberUpdate", "MemberPromote"].map(later),
+    unary("MemberAdd", memberAdd),
+    unary("MemberRemove", memberRemove),
+    unary("MemberUpdate", memberUpdate),
+    unary("MemberList", memberList),
+    unary("MemberPromote", memberPromote),
   ];
+}
+
+function memberAdd(member: Member, call: UnaryCall, bytes: Uint8Array): void {
+  const { peerURLs, isLearner } = decodeMessage(MemberAddRequestSchema, bytes);
+  const peerUrls = urlsOf(peerURLs).sort();
+  const id = member.addMember(peerUrls, isLearner, (members, error) => {
+    if (error !== undefined) return fail(call, fromReconfiguration(error));
+    const writer = beginResponse(member);
+    writer.messageField(2, encodeMember({ id, name: "", peerUrls, clientUrls: [], isLearner }));
+    writeMembers(writer, 3, members!);
+    call.reply(writer.view());
+  });
+}
+
+function memberRemove(member: Member, call: UnaryCall, bytes: Uint8Array): void {
+  const { ID } = decodeMessage(MemberRemoveRequestSchema, bytes);
+  member.removeMember(ID, answering(member, call));
+}
+
+/**
+ * URLs that nobody could be reached at are refused, as those of a new member are. (etcd takes any here, and then breaks
+ * down on every member that reads them.)
+ */
+function memberUpdate(member: Member, call: UnaryCall, bytes: Uint8Array): void {
+  const { ID, peerURLs } = decodeMessage(MemberUpdateRequestSchema, bytes);
+  member.updateMember(ID, urlsOf(peerURLs), answering(member, call));
+}
+
+function memberPromote(member: Member, call: UnaryCall, bytes: Uint8Array): void {
+  const { ID } = decodeMessage(MemberPromoteRequestSchema, bytes);
+  member.promoteMember(ID, answering(member, call));
 }
 
 function memberList(member: Member, call: UnaryCall, bytes: Uint8Array): void {
   const { linearizable } = decodeMessage(MemberListRequestSchema, bytes);
-  if (!linearizable) return answerMemberList(member, call);
+  if (!linearizable) return answerMembers(member, call, member.membership.list());
   member.linearizableRead((error) => {
-    if (error === undefined) answerMemberList(member, call);
+    if (error === undefined) answerMembers(member, call, member.membership.list());
     else fail(call, fromMember(error));
   });
 }
 
-function answerMemberList(member: Member, call: UnaryCall): void {
-  const writer = new WireWriter();
-  // Headers of this service carry no revision.
-  writeResponseHeader(writer, member.headerIdentity, 0, member.raftTerm);
-  for (const listed of member.membership.list()) writer.messageField(2, encodeMember(listed));
+/** Answers with the members after a change. */
+function answering(member: Member, call: UnaryCall): ReconfigurationSettle {
+  return (members, error) => {
+    if (error !== undefined) fail(call, fromReconfiguration(error));
+    else answerMembers(member, call, members!);
+  };
+}
+
+/** The responses of this service but one are the same message. */
+function answerMembers(member: Member, call: UnaryCall, members: readonly ClusterMember[]): void {
+  const writer = beginResponse(member);
+  writeMembers(writer, 2, members);
   call.reply(writer.view());
+}
+
+/** Headers of this service carry no revision. */
+function beginResponse(member: Member): WireWriter {
+  const writer = new WireWriter();
+  writeResponseHeader(writer, member.headerIdentity, 0, member.raftTerm);
+  return writer;
+}
+
+function writeMembers(writer: WireWriter, field: number, members: readonly ClusterMember[]): void {
+  for (const member of members) writer.messageField(field, encodeMember(member));
 }
 
 /** etcdserverpb.Member. */
@@ -53,4 +111,14 @@ function encodeMember(member: ClusterMember): Uint8Array {
 function writeText(writer: WireWriter, field: number, text: string): void {
   writer.tag(field, WIRE_BYTES);
   writer.lengthDelimited(utf8(text));
+}
+
+/** At least one, and each of a form in which members reach each other. Throws what the call is refused with. */
+function urlsOf(texts: readonly string[]): string[] {
+  try {
+    if (texts.length > 0) return texts.map((text) => parseUrls([text])[0].text);
+  } catch {
+    // What exactly is wrong with them etcd does not say either.
+  }
+  throw ApiError.MEMBER_BAD_URLS;
 }

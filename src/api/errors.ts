@@ -4,7 +4,7 @@
  */
 import type { ApplyError } from "../apply/mod.ts";
 import { Code, RpcError } from "../io/rpc.ts";
-import type { DowngradeError, MemberError, TransferError } from "../member/mod.ts";
+import type { DowngradeError, MemberError, ReconfigurationError, TransferError } from "../member/mod.ts";
 
 function etcdError(code: Code, text: string): RpcError {
   return new RpcError(code, `etcdserver: ${text}`);
@@ -31,6 +31,8 @@ export const ApiError = {
   LEADER_CHANGED: etcdError(Code.UNAVAILABLE, "leader changed"),
   NOT_LEADER: etcdError(Code.FAILED_PRECONDITION, "not leader"),
   BAD_LEADER_TRANSFEREE: etcdError(Code.FAILED_PRECONDITION, "bad leader transferee"),
+  MEMBER_BAD_URLS: etcdError(Code.INVALID_ARGUMENT, "given member URLs are invalid"),
+  LEARNER_UNSUPPORTED: etcdError(Code.FAILED_PRECONDITION, "rpc not supported for learner"),
   WRONG_DOWNGRADE_VERSION_FORMAT: etcdError(Code.INVALID_ARGUMENT, "wrong downgrade target version format"),
   INVALID_DOWNGRADE_TARGET_VERSION: etcdError(Code.INVALID_ARGUMENT, "invalid downgrade target version"),
   CLUSTER_VERSION_UNAVAILABLE: etcdError(Code.FAILED_PRECONDITION, "cluster version not found during downgrade"),
@@ -98,6 +100,33 @@ const FROM_MEMBER: Record<MemberError, RpcError> = {
   request_too_large: ApiError.REQUEST_TOO_LARGE,
 };
 
+const MEMBER_NOT_FOUND = etcdError(Code.NOT_FOUND, "member not found");
+
+const FROM_RECONFIGURATION: Record<ReconfigurationError | MemberError, RpcError> = {
+  ...FROM_MEMBER,
+  member_not_found: MEMBER_NOT_FOUND,
+  member_removed: MEMBER_NOT_FOUND,
+  member_exists: etcdError(Code.FAILED_PRECONDITION, "member ID already exist"),
+  peer_url_exists: etcdError(Code.FAILED_PRECONDITION, "Peer URLs already exists"),
+  member_not_learner: etcdError(Code.FAILED_PRECONDITION, "can only promote a learner member"),
+  learner_not_ready: etcdError(
+    Code.FAILED_PRECONDITION,
+    "can only promote a learner member which is in sync with leader",
+  ),
+  too_many_learners: etcdError(Code.FAILED_PRECONDITION, "too many learner members in cluster"),
+  not_leader: ApiError.NOT_LEADER,
+  // One more that reaches the client without a code of its own.
+  not_enough_started_members: etcdError(
+    Code.UNKNOWN,
+    "re-configuration failed due to not enough started members",
+  ),
+  unhealthy_cluster: etcdError(Code.UNAVAILABLE, "unhealthy cluster"),
+  timeout_applied_index: etcdError(
+    Code.UNAVAILABLE,
+    "request timed out, waiting for the applied index took too long",
+  ),
+};
+
 const FROM_TRANSFER: Record<TransferError, RpcError> = {
   not_leader: ApiError.NOT_LEADER,
   bad_leader_transferee: ApiError.BAD_LEADER_TRANSFEREE,
@@ -114,6 +143,10 @@ const FROM_DOWNGRADE: Record<DowngradeError | MemberError, RpcError> = {
 
 export function fromTransfer(error: TransferError): RpcError {
   return FROM_TRANSFER[error];
+}
+
+export function fromReconfiguration(error: ReconfigurationError | MemberError): RpcError {
+  return FROM_RECONFIGURATION[error];
 }
 
 export function fromDowngrade(error: DowngradeError | MemberError): RpcError {

@@ -63,7 +63,7 @@ function status(member: Member, call: UnaryCall): void {
     writer.bytesField(8, utf8(`memberID:${memberId} alarm:${name}`));
   }
   writer.integerField(9, member.databaseSizeInUse);
-  writer.boolField(10, member.membership.get(member.id)?.isLearner ?? false);
+  writer.boolField(10, member.isLearner);
   writer.bytesField(11, utf8(member.storageVersion));
   writer.integerField(12, quota.limit === Infinity ? quota.setting : quota.limit);
   // Present also where nothing is under way.

@@ -1,17 +1,30 @@
 import { bytesFromLatin1 } from "../base/bytes.ts";
 import type { Call, Method, StreamCall, UnaryCall } from "../io/rpc.ts";
 import type { Member } from "../member/mod.ts";
+import { decodeRangeRequest } from "../wire/mod.ts";
 import { ApiError } from "./errors.ts";
+import { LeaderlessStreams } from "./leaderless_streams.ts";
+import { decode } from "./request.ts";
 
 const strictDecoder = new TextDecoder("utf-8", { fatal: true });
 
-/** The same methods, refusing calls whose metadata etcd refuses, in its order, before the request is looked at. */
+/** What a member without a vote serves; of ranges, those that need nobody else. */
+const LEARNER_UNARY = "/etcdserverpb.Maintenance/Status";
+const LEARNER_STREAM = "/etcdserverpb.Maintenance/Snapshot";
+const RANGE = "/etcdserverpb.KV/Range";
+
+/**
+ * The same methods, refusing calls that etcd refuses for what this member is, or for their metadata, in its order, before
+ * the request is looked at.
+ */
 export function withMetadataChecks(methods: readonly Method[], member: Member): Method[] {
+  const leaderless = new LeaderlessStreams(member);
   return methods.map((method): Method => {
     // One case per shape of a call: their handlers differ in type.
     switch (method.kind) {
       case "unary": {
         const handle = (call: UnaryCall, request: Uint8Array) => {
+          if (member.isLearner) checkLearnerUnary(method.path, request);
           check(call, member);
           return method.handle(call, request);
         };
@@ -19,14 +32,14 @@ export function withMetadataChecks(methods: readonly Method[], member: Member): 
       }
       case "server_streaming": {
         const handle = (call: StreamCall, request: Uint8Array) => {
-          check(call, member);
+          checkStream(call, member, leaderless);
           return method.handle(call, request);
         };
         return { ...method, handle };
       }
       default: {
         const handle = (call: StreamCall) => {
-          check(call, member);
+          checkStream(call, member, leaderless);
           return method.handle(call);
         };
         return { ...method, handle };
@@ -35,11 +48,28 @@ export function withMetadataChecks(methods: readonly Method[], member: Member): 
   });
 }
 
-/** Throws what the call is refused with. */
-function check({ metadata }: Call, member: Member): void {
+/** These three throw what the call is refused with. */
+function checkLearnerUnary(path: string, request: Uint8Array): void {
+  if (path === LEARNER_UNARY || path === RANGE && decode(decodeRangeRequest, request).serializable) return;
+  throw ApiError.LEARNER_UNSUPPORTED;
+}
+
+function checkStream(call: StreamCall, member: Member, leaderless: LeaderlessStreams): void {
+  if (member.isLearner && call.path !== LEARNER_STREAM) throw ApiError.LEARNER_UNSUPPORTED;
+  check(call, member);
+  // What a snapshot holds was decided when it began.
+  if (wantsLeader(call) && call.path !== LEARNER_STREAM) leaderless.add(call);
+}
+
+function check(call: Call, member: Member): void {
+  const { metadata } = call;
   const version = metadata.get("client-api-version");
   if (version !== undefined && !isUtf8(version)) throw ApiError.INVALID_CLIENT_API_VERSION;
-  if (metadata.get("hasleader") === "true" && member.raftStatus.leader === 0n) throw ApiError.NO_LEADER;
+  if (wantsLeader(call) && member.raftStatus.leader === 0n) throw ApiError.NO_LEADER;
+}
+
+function wantsLeader({ metadata }: Call): boolean {
+  return metadata.get("hasleader") === "true";
 }
 
 /** Metadata arrives as one UTF-16 unit per byte. */

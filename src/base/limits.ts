@@ -153,6 +153,9 @@ export const PEER_SNAPSHOT_HEAD_SIZE_MAX = 64 * 1024 * 1024;
 /** Membership changes that wait for a leader; more are answered "too many requests". */
 export const MEMBERSHIP_CHANGES_MAX = 64;
 
+/** Streams that want a leader; closed ones among them are let go of when there are so many, and then at twice what is left. */
+export const LEADER_STREAMS_PRUNED_AT_MIN = 64;
+
 /** Requests that wait at once for this member to apply what is committed; more are told that it took too long. */
 export const APPLIED_WAITS_MAX = 4096;
 

@@ -150,7 +150,7 @@ function serverStatus(member: Member): ServerStatus {
   return {
     alarms: () => member.keyspace.alarms.list().map(({ type }) => type === AlarmType.NOSPACE ? "NOSPACE" : "CORRUPT"),
     hasLeader: () => member.raftStatus.leader !== 0n,
-    isLearner: () => member.membership.get(member.id)?.isLearner ?? false,
+    isLearner: () => member.isLearner,
     diskStalledMs: () => member.diskStalledMs,
     serializableRead: () => Promise.resolve(),
     linearizableRead: () =>

@@ -113,6 +113,8 @@ export interface StreamCall extends Call {
   sendHeaders(): void;
   /** Ends the call with status OK after what is queued. */
   end(): void;
+  /** Ends the call with an error after what is queued, from outside of its handler: `onCancel` hears of it. */
+  abort(cause: RpcError): void;
   /** Ends the call with an error after what is queued. */
   fail(code: Code, message: string, details?: Uint8Array): void;
 }

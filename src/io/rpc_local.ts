@@ -94,12 +94,19 @@ abstract class LocalCall implements Call {
       this.drop(cause);
       return;
     }
-    this.#isClosed = true;
-    this.#cause = cause;
-    const listeners = this.#cancelListeners;
-    this.#cancelListeners = [];
+    const tellCancelled = this.closeCancelled(cause);
     this.drop(cause);
-    for (const listener of listeners) listener(cause);
+    tellCancelled();
+  }
+
+  /** The call is over; the function returned tells the handler of it. */
+  protected closeCancelled(cause: RpcError): () => void {
+    const listeners = this.#cancelListeners;
+    this.close();
+    this.#cause = cause;
+    return () => {
+      for (const listener of listeners) listener(cause);
+    };
   }
 
   /** The call is over without a cancellation. */
@@ -176,6 +183,13 @@ export class LocalStreamCall extends LocalCall implements StreamCall {
   #receiver: { resolve(message: LocalMessage | undefined): void; reject(reason: RpcError): void } | undefined;
 
   // --- the handler's side ---
+
+  abort(cause: RpcError): void {
+    if (this.isClosed) return;
+    const tellCancelled = this.closeCancelled(cause);
+    this.#settle(cause);
+    tellCancelled();
+  }
 
   onMessage(listener: (message: Uint8Array) => void): void {
     this.#messageListener = listener;
@@ -286,6 +300,10 @@ export class LocalStreamCall extends LocalCall implements StreamCall {
   #finish(end: RpcError | "ok"): void {
     if (this.isClosed) return;
     this.close();
+    this.#settle(end);
+  }
+
+  #settle(end: RpcError | "ok"): void {
     this.#end = end;
     this.#releaseWriters();
     const receiver = this.#receiver;

@@ -108,6 +108,7 @@ export class Member implements MemberDatabase {
   readonly versions: Versions;
   readonly #leaderTransfer: LeaderTransfer;
   readonly #leaderLoss: LeaderLoss;
+  #isLearner = false;
   readonly #diskWatch: DiskWatch;
   readonly #corruptionChecks: CorruptionChecks;
   readonly #compactions = new Map<CompactionJob, PacedCompaction>();
@@ -268,7 +269,7 @@ export class Member implements MemberDatabase {
       newKeyspace: () => newKeyspace(options),
       newMembership: () => newMembership(options),
       onInstalled: (compaction) => {
-        this.#peers.update();
+        this.#onMembership();
         if (compaction !== undefined) this.#startCompaction(compaction);
       },
     });
@@ -427,9 +428,14 @@ export class Member implements MemberDatabase {
     return this.#loop.isLeading;
   }
 
-  /** Calls `listener` when there has been no leader for a while, unless the returned function was called before. */
-  onLeaderLost(listener: () => void): () => void {
-    return this.#leaderLoss.listen(listener);
+  /** Calls `listener` each time that there has been no leader for a while. */
+  onLeaderLost(listener: () => void): void {
+    this.#leaderLoss.listen(listener);
+  }
+
+  /** This member receives everything and has no vote. */
+  get isLearner(): boolean {
+    return this.#isLearner;
   }
 
   /** Adds a member that others reach at these URLs; it may start once this has settled. Returns its id. */
@@ -615,6 +621,7 @@ export class Member implements MemberDatabase {
     const { commitIndex } = raft;
     this.#loop.wake();
     while (this.#loop.appliedIndex < commitIndex && !this.#loop.isStopped) await this.#nextTurn();
+    this.#onMembership();
     this.#peers.start(this.clusterId, this.#bootstrapped.others);
     if (this.membership.isRemoved(this.id)) this.#onRemoved();
     if (this.#bootstrapped.isRestart) await this.#corruptionChecks.checkAtStart();
@@ -705,10 +712,15 @@ export class Member implements MemberDatabase {
     const confState = raft.applyConfChange({ type: applied.type as ConfChange["type"], memberId: applied.memberId });
     this.#loop.onConfState(confState);
     if (applied.error === undefined) {
-      this.#peers.update();
-      if (this.membership.isRemoved(this.id)) this.#onRemoved();
+      this.#onMembership();
     } else this.#options.log.error("Validation on configuration change failed", { error: applied.error });
     this.#changes.onApplied(applied);
+  }
+
+  #onMembership(): void {
+    this.#peers.update();
+    this.#isLearner = this.membership.get(this.id)?.isLearner ?? false;
+    if (this.membership.isRemoved(this.id)) this.#onRemoved();
   }
 
   #onRemoved(): void {

@@ -185,6 +185,23 @@ test("a handler is told to hold back above the high-water mark, and to go on whe
   expect([drained, handler.queuedSize]).toEqual([1, 0]);
 });
 
+test("a stream that is aborted ends after what was sent before, and its handler hears of it", async () => {
+  const causes: RpcError[] = [];
+  let given: StreamCall | undefined;
+  const call = startStream(
+    bidi((opened) => {
+      given = opened;
+      opened.onCancel((cause) => causes.push(cause));
+      opened.send(bytes(1));
+    }),
+    undefined,
+  );
+  for (let i = 0; i < 2; i++) given!.abort(CANCELED);
+  expect([causes, call.isClosed]).toEqual([[CANCELED], true]);
+  expect(await call.receive()).toEqual(bytes(1));
+  expect(await errorOf(call.receive())).toBe(CANCELED);
+});
+
 test("a cancelled stream drops what nobody took, closes its bodies, and ends both sides", async () => {
   const large = body(10);
   const causes: RpcError[] = [];

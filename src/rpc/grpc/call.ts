@@ -272,6 +272,12 @@ export abstract class GrpcCall implements Call, StreamHandler, DeadlineEntry {
     this.cancel(new RpcError(code, message), true);
   }
 
+  abort(cause: RpcError): void {
+    if (this.isClosed) return;
+    this.fail(cause.code, cause.message);
+    this.#tellCancelled(cause);
+  }
+
   protected cancel(cause: RpcError, isHeard: boolean): void {
     if (this.isClosed) return;
     if (isHeard && this.stream.queuedSize === 0) {
@@ -281,6 +287,10 @@ export abstract class GrpcCall implements Call, StreamHandler, DeadlineEntry {
       this.#close();
       this.stream.reset(ErrorCode.CANCEL);
     }
+    this.#tellCancelled(cause);
+  }
+
+  #tellCancelled(cause: RpcError): void {
     this.#cancelCause = cause;
     if (this.#cancelListener !== undefined) notify(this.#cancelListener, cause);
     if (this.#moreCancelListeners !== undefined) {

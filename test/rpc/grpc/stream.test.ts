@@ -100,6 +100,21 @@ describe("a bidirectional stream", () => {
     expect((await peer.answer(id)).isTrailersOnly).toBe(true);
   });
 
+  test("that is aborted ends after what was sent, and its handler hears of it once", async () => {
+    const causes: string[] = [];
+    let given: StreamCall | undefined;
+    const { peer } = serve([bidi("/t.T/Wait", (call) => {
+      given = call;
+      call.onCancel((cause) => causes.push(cause.message));
+      call.send(utf8("hello"));
+    })]);
+    const id = peer.open("/t.T/Wait");
+    for (let i = 0; i < 2; i++) given!.abort(new RpcError(Code.UNAVAILABLE, "no leader"));
+    expect([causes, given!.isClosed]).toEqual([["no leader"], true]);
+    expect((await peer.answer(id)).messages.length).toBe(1);
+    expect(await peer.status(id)).toEqual([14, "no leader"]);
+  });
+
   test("is cancelled with the client's reset, and its deadline", async () => {
     const causes: string[] = [];
     const { peer, clock, router } = serve([bidi("/t.T/Wait", (call) => {
