@@ -300,6 +300,10 @@ export const HTTP_WRITE_STALL_MS = 60_000;
 export const DESCRIPTORS_RESERVED_MIN = 150;
 export const DESCRIPTORS_RESERVED_FRACTION = 1 / 8;
 
+/** Connections of other members, at most, and as a share of all descriptors; more are closed as they come (a peer takes about ten). */
+export const PEER_CONNECTIONS_MAX = 256;
+export const PEER_DESCRIPTORS_FRACTION = 1 / 16;
+
 /** Maintenance.Snapshot: streams at once, each of which holds a file and two blocks; one more is answered RESOURCE_EXHAUSTED. */
 export const SNAPSHOT_STREAMS_MAX = 16;
 /** ... bytes read, hashed and queued in one turn; the next block follows when the client has taken enough of this one... */

@@ -1,7 +1,12 @@
 /** File descriptors: how many this process may have, and how many of them clients may take. */
 
 import { readFileSync } from "node:fs";
-import { DESCRIPTORS_RESERVED_FRACTION, DESCRIPTORS_RESERVED_MIN } from "../base/limits.ts";
+import {
+  DESCRIPTORS_RESERVED_FRACTION,
+  DESCRIPTORS_RESERVED_MIN,
+  PEER_CONNECTIONS_MAX,
+  PEER_DESCRIPTORS_FRACTION,
+} from "../base/limits.ts";
 import { ConfigError } from "./config.ts";
 
 /** Infinity where the system does not say (only Linux does). */
@@ -23,4 +28,9 @@ export function connectionsFor(limit: number): number {
     );
   }
   return limit - Math.max(DESCRIPTORS_RESERVED_MIN, Math.floor(limit * DESCRIPTORS_RESERVED_FRACTION));
+}
+
+/** Connections that other members may have, out of those that clients do not get. */
+export function peerConnectionsFor(limit: number): number {
+  return Math.min(PEER_CONNECTIONS_MAX, Math.floor(limit * PEER_DESCRIPTORS_FRACTION));
 }

@@ -4,11 +4,12 @@ import { writeSync } from "node:fs";
 import process from "node:process";
 import { isatty } from "node:tty";
 import { bannerText } from "./banner.ts";
+import { MemberRemovedError } from "../member/mod.ts";
 import type { Config } from "./config.ts";
 import { identifyDataDirectory } from "./data_directory.ts";
 import type { ProcessLogger } from "./log/mod.ts";
 import { startServer } from "./server.ts";
-import { type RunningServer, runUntilEnd } from "./signals.ts";
+import { type RunningServer, runUntilEnd, tellRemoved } from "./signals.ts";
 
 /** Runs a member; returns the exit code of the process. */
 export async function serve(config: Config, log: ProcessLogger): Promise<number> {
@@ -21,6 +22,10 @@ export async function serve(config: Config, log: ProcessLogger): Promise<number>
     });
     server = await startServer(config, log);
   } catch (error) {
+    if (error instanceof MemberRemovedError) {
+      tellRemoved(log, error);
+      return 0;
+    }
     log.fatal("failed to start", { error });
     return 1;
   }

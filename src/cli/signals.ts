@@ -2,6 +2,7 @@
 
 import { constants } from "node:os";
 import process from "node:process";
+import { MemberRemovedError } from "../member/mod.ts";
 import type { ProcessLogger } from "./log/mod.ts";
 
 /** A server that answers its clients. */
@@ -25,6 +26,11 @@ const SIGNAL_NAMES: Record<StopSignal, string> = { SIGTERM: "terminated", SIGINT
 export async function runUntilEnd(server: RunningServer, log: ProcessLogger): Promise<number> {
   const signal = nextStopSignal();
   const end = await Promise.race([signal, server.failure]);
+  if (end instanceof MemberRemovedError) {
+    tellRemoved(log, end);
+    await server.stop();
+    return 0;
+  }
   if (end instanceof Error) {
     log.fatal("the server cannot go on", { error: end });
     return 1;
@@ -34,6 +40,12 @@ export async function runUntilEnd(server: RunningServer, log: ProcessLogger): Pr
   if (process.pid === 1) return 0;
   process.kill(process.pid, end);
   return 128 + constants.signals[end];
+}
+
+/** The end of a member that the cluster has removed: on purpose, so that the process ends with 0, as etcd does. */
+export function tellRemoved(log: ProcessLogger, error: MemberRemovedError): void {
+  log.warn("server error", { error });
+  log.warn("data-dir used by this member must be removed");
 }
 
 /** Resolves with the first signal; from then on signals have their default action again. */

@@ -16,6 +16,7 @@
  * requests), `app` (Hono's routes), `access` (CORS, hosts), `health`, `answers`, `gateway/` (etcd's JSON), `server` (all of it).
  */
 
+export { ConnectionLimit } from "./connection_limit.ts";
 export { createHttpApp, type HttpApp, type HttpAppOptions, type RequestInfo } from "./app.ts";
 export type { ServerStatus } from "./health.ts";
 export { Listener, ListenError, type ListenUrl, type Traffic } from "./listener.ts";

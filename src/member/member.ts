@@ -125,6 +125,7 @@ export class Member implements MemberDatabase {
   #standstillCount = 0;
   #standstillsConfirmed = 0;
   readonly #ready = Promise.withResolvers<void>();
+  #stopping: Promise<void> | undefined;
 
   private constructor(
     options: MemberOptions,
@@ -580,9 +581,31 @@ export class Member implements MemberDatabase {
     return this.#checkpointer.databaseSizeInUse;
   }
 
-  /** Fails what is pending, finishes the append in flight and closes the files. */
-  async stop({ transfersLeadership = false }: StopOptions = {}): Promise<void> {
-    if (transfersLeadership && this.isLeader) await this.#handOver();
+  /**
+   * Fails what is pending, finishes the append in flight and closes the files. Called again, it is the same stop. A leader
+   * may hand over before (`handOver`).
+   */
+  stop(options: StopOptions = {}): Promise<void> {
+    return this.#stopping ??= this.#stop(options);
+  }
+
+  /**
+   * Where this member leads, the voter that has been reachable for the longest time takes over, if there is one. Whatever
+   * comes of it is only logged, and not waited for longer than for a request.
+   */
+  handOver(): Promise<void> {
+    const target = this.isLeader ? this.#peers.longestActive(this.#bootstrapped.raft.confState.voters) : undefined;
+    if (target === undefined) return Promise.resolve();
+    return new Promise((resolve) =>
+      this.moveLeader(target, (error) => {
+        if (error !== undefined) this.#options.log.warn("leadership transfer failed", { error });
+        resolve();
+      })
+    );
+  }
+
+  async #stop({ transfersLeadership = false }: StopOptions): Promise<void> {
+    if (transfersLeadership) await this.handOver();
     this.#purges?.cancel();
     this.#removal?.cancel();
     this.#stopDuties();
@@ -742,18 +765,6 @@ export class Member implements MemberDatabase {
     if (!this.#loop.isLeading || own === undefined) return "not_leader";
     const progress = raft.progress.progressOf(id);
     return progress === undefined ? "member_not_found" : progress.match / own.match;
-  }
-
-  /** To the voter that has been reachable for the longest time; whatever comes of it, not for longer than a request. */
-  #handOver(): Promise<void> {
-    const target = this.#peers.longestActive(this.#bootstrapped.raft.confState.voters);
-    if (target === undefined) return Promise.resolve();
-    return new Promise((resolve) =>
-      this.moveLeader(target, (error) => {
-        if (error !== undefined) this.#options.log.warn("leadership transfer failed", { error });
-        resolve();
-      })
-    );
   }
 
   /**

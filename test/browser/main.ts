@@ -80,7 +80,7 @@ async function startKeelson(directory: string, origin: string): Promise<string> 
   const server = spawn(process.execPath, [
     join(ROOT, "src/main.ts"),
     ...["--data-dir", join(directory, "data"), "--name", "browser", "--log-level", "warn", "--cors", origin],
-    ...["--listen-client-urls", url, "--advertise-client-urls", url],
+    ...["--listen-client-urls", url, "--advertise-client-urls", url, "--listen-peer-urls", "http://127.0.0.1:0"],
   ], { stdio: ["ignore", "inherit", "inherit"] });
   cleanups.push(() => server.kill("SIGKILL"));
   const untilMs = performance.now() + 15_000;

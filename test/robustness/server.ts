@@ -42,6 +42,8 @@ export class Server {
     this.#words = [
       ...options.command,
       ...["--data-dir", options.dataDirectory, "--listen-client-urls", url, "--advertise-client-urls", url],
+      // Any free one: nobody asks for it.
+      ...["--listen-peer-urls", "http://127.0.0.1:0"],
       ...(options.flags ?? []),
     ];
   }
