@@ -10,6 +10,12 @@ import { CLUSTER_ID_FIELD } from "./identity.ts";
 import type { PeerStatus } from "./peer_status.ts";
 import type { UrlPicker } from "./url_picker.ts";
 
+/**
+ * What tells "you were removed" from the other 403, "I am not whom you mean": that is what the next member at an address
+ * says to one that has not heard yet of the change. (etcd takes both for its own removal, and ends.)
+ */
+const REMOVED_TEXT = "from removed member";
+
 export interface Post {
   readonly peerId: bigint;
   readonly picker: UrlPicker;
@@ -55,11 +61,11 @@ export async function post(context: PeerContext, post: Post): Promise<boolean> {
 function reasonOf(context: PeerContext, peerId: bigint, { status, headers, body }: HttpAnswer): string {
   const { identity, complaints, handler } = context;
   const clusterId = fieldValue(headers, CLUSTER_ID_FIELD);
-  if (status === 403) {
-    if (clusterId === idText(identity.clusterId)) handler.reportRemoved();
+  const text = utf8Text(body).trimEnd();
+  if (status === 403 && text.includes(REMOVED_TEXT) && clusterId === idText(identity.clusterId)) {
+    handler.reportRemoved();
     return "the member has been permanently removed from the cluster";
   }
-  const text = utf8Text(body).trimEnd();
   if (status !== 412) return `unexpected http status ${status} (${text})`;
   const fields = {
     "remote-peer-id": idText(peerId),
