@@ -577,3 +577,24 @@ describe.each(NETWORKS)("connecting with %s", (_name, network) => {
     expect(failure).toMatch(/^(ENOTFOUND|EAI_AGAIN)$/);
   });
 });
+
+test.each([
+  ["Bun", [process.execPath]],
+  ["Deno", [join(import.meta.dir, "../../../node_modules/.bin/deno"), "run", "-A", "--no-lock"]],
+])("connecting does on %s what the interface says", (_name, command) => {
+  const directory = mkdtempSync(join(tmpdir(), "keelson-"));
+  cleanups.push(() => rmSync(directory, { recursive: true }));
+  const { stdout } = Bun.spawnSync([...command, join(import.meta.dir, "net_exercise.ts"), directory]);
+  expect(stdout.toString()).toBe(
+    [
+      "IPv4: one, closed",
+      "a name: two, closed",
+      "IPv6: three, closed",
+      "Unix: four, closed",
+      "refused: ECONNREFUSED",
+      "no socket: ENOENT",
+      "addresses: 127.0.0.1 127.0.0.1",
+      "",
+    ].join("\n"),
+  );
+}, 20_000);

@@ -2,8 +2,11 @@
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { Agent, createServer, type IncomingMessage, request as nodeRequest } from "node:http";
+import { mkdtempSync, rmSync } from "node:fs";
 import type { AddressInfo } from "node:net";
-import type { HttpExchange } from "../../../src/io/net.ts";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { HttpExchange, ListenAddress } from "../../../src/io/net.ts";
 import { bunNetwork, nodeNetwork, systemClock } from "../../../src/io/system/mod.ts";
 import { HttpClient, type HttpRequest, HttpServer, parsePeerUrl, type PeerUrl } from "../../../src/peer/http/mod.ts";
 
@@ -32,10 +35,22 @@ function text(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
 }
 
+/** Bounded waiting; the failure names what was waited for. */
+async function until(condition: () => boolean): Promise<void> {
+  const deadlineMs = performance.now() + 5000;
+  while (!condition()) {
+    if (performance.now() > deadlineMs) throw new Error(`still not: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
 describe.each([["Bun's sockets", bunNetwork], ["node:net", nodeNetwork]])("on %s", (_name, network) => {
-  async function serve(handler: (exchange: HttpExchange) => void): Promise<PeerUrl> {
+  async function serve(
+    handler: (exchange: HttpExchange) => void,
+    at: ListenAddress = { host: "127.0.0.1", port: 0 },
+  ): Promise<PeerUrl> {
     const server = new HttpServer({ clock: systemClock, handler });
-    const listening = await network.listen({ host: "127.0.0.1", port: 0 }, {
+    const listening = await network.listen(at, {
       onStream: (stream) => server.serve(stream),
       onStreamClosed() {},
     });
@@ -43,7 +58,7 @@ describe.each([["Bun's sockets", bunNetwork], ["node:net", nodeNetwork]])("on %s
       listening.close();
       return server.stop(100);
     });
-    return parsePeerUrl(`http://${listening.address}`)!;
+    return parsePeerUrl(`${"path" in at ? "unix" : "http"}://${listening.address}`)!;
   }
 
   function client(): HttpClient {
@@ -119,5 +134,65 @@ describe.each([["Bun's sockets", bunNetwork], ["node:net", nodeNetwork]])("on %s
       expect(text(answer.body)).toBe(sent);
     }
     expect(connectionCount).toBe(1);
+  });
+
+  test("an answer that goes on for ever arrives as it is written, and ends for both when the client has had enough", async () => {
+    let abortCount = 0;
+    const url = await serve((exchange) => {
+      exchange.onAbort(() => abortCount++);
+      exchange.respond(200, []);
+      let turn = 0;
+      const writeOn = () => {
+        if (exchange.isClosed) return;
+        for (let i = 0; i < 10; i++) exchange.write(new TextEncoder().encode(`${turn++},`));
+        systemClock.after(1, writeOn);
+      };
+      writeOn();
+    });
+    let received = "";
+    await new Promise<void>((resolve, reject) => {
+      const call = client().request(url, get("/stream"), {
+        onHead() {},
+        onData(chunk) {
+          received += text(chunk);
+          if (received.length < 10_000) return;
+          call.abort();
+          resolve();
+        },
+        onEnd: () => reject(new Error("it ended")),
+        onFail: reject,
+      });
+    });
+    const numbers = received.split(",").slice(0, -1);
+    expect(numbers.every((number, i) => Number(number) === i)).toBe(true);
+    await until(() => abortCount === 1);
+  });
+
+  test("a large upload that is refused at once tells the client so", async () => {
+    const url = await serve((exchange) => {
+      exchange.respond(412, [["content-length", "0"]]);
+      exchange.end();
+    });
+    const ours = client();
+    const body = { size: 1 << 30, read: (target: Uint8Array) => Promise.resolve(target.length) };
+    for (let i = 0; i < 5; i++) {
+      expect((await ours.collect(url, { ...post("/", new Uint8Array(0)), body }, 10)).status).toBe(412);
+    }
+  });
+
+  test("a Unix socket will do", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "keelson-"));
+    cleanups.push(() => rmSync(directory, { recursive: true }));
+    const path = join(directory, "x.sock");
+    const url = await serve(echo, { path });
+    const answer = await client().collect(url, post("/", new TextEncoder().encode("x")), 10);
+    expect(text(answer.body)).toBe("x");
+  });
+
+  test("where nobody listens the call fails with the system's code", async () => {
+    const url = await serve(echo);
+    await Promise.all(cleanups.splice(0).map((cleanup) => cleanup()));
+    const failure = await client().collect(url, get("/"), 10).then(() => undefined, (error) => error);
+    expect(failure).toMatchObject({ code: "ECONNREFUSED", isUnsent: true });
   });
 });
