@@ -299,7 +299,9 @@ export class Loop {
       const isBehind = this.#parts.serveWatchers();
       // At least a step, however long an entry takes: who reads below it does not wait for it.
       this.jobs.run(this.#isTimeUp);
-      const hasToApply = !this.#isInstalling && (this.#hasCommitted || this.#running !== undefined);
+      // What waits for an append goes on with it.
+      const hasToApply = !this.#isInstalling &&
+        (this.#running !== undefined || (this.#hasCommitted && !this.#isCommitAwaited));
       if (isBehind || this.jobs.hasWork || hasToApply || raft.hasReady || !inbox.isEmpty) this.wake();
     } catch (error) {
       this.#fail(error as Error);
@@ -545,13 +547,11 @@ export class Loop {
         if (!this.#continueRunning() || this.#isApplyTimeUp()) break;
       } else {
         if (!this.#hasCommitted) break;
-        const entry = this.#committed[this.#committedNext];
-        if (entry.type !== EntryType.NORMAL && this.#durableCommit < entry.index) {
+        if (this.#isCommitAwaited) {
           this.#syncCommit();
           break;
         }
-        this.#committedNext++;
-        this.#applyEntry(entry);
+        this.#applyEntry(this.#committed[this.#committedNext++]);
       }
       // Reading the clock costs as much as a small entry does.
       if (count % ENTRIES_PER_CLOCK_READING === 0 && this.#isApplyTimeUp()) break;
@@ -564,6 +564,12 @@ export class Loop {
    * A change of the membership is applied once it is known for ever to be committed: a member that forgot it would ask those
    * who have left for their votes, and they may be gone.
    */
+  get #isCommitAwaited(): boolean {
+    if (!this.#hasCommitted) return false;
+    const { type, index } = this.#committed[this.#committedNext];
+    return type !== EntryType.NORMAL && this.#durableCommit < index;
+  }
+
   #syncCommit(): void {
     this.#next.hardState = this.#parts.raft.hardState;
     this.#next.mustSync = true;
