@@ -54,10 +54,14 @@ export class PeerTransport implements Transport {
   readonly statistics = new PeerStatistics();
 
   constructor(parts: PeerTransportParts) {
-    const { network, clock } = parts;
+    const { network, clock, writeTimeoutMs } = parts;
     this.#parts = parts;
     this.#client = new HttpClient({ network, clock });
-    this.#server = new HttpServer({ clock, handler: (exchange) => this.#handle(exchange) });
+    this.#server = new HttpServer({
+      clock,
+      handler: (exchange) => this.#handle(exchange),
+      stallMs: writeTimeoutMs,
+    });
   }
 
   /** Takes over a stream that a peer has opened, and of which `head` was read already; it is valid until this returns. */

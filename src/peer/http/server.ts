@@ -1,5 +1,5 @@
 import { EMPTY_BYTES } from "../../base/bytes.ts";
-import { PEER_HTTP_CONNECTIONS_MAX } from "../../base/limits.ts";
+import { PEER_HTTP_CONNECTIONS_MAX, PEER_HTTP_STALL_MS } from "../../base/limits.ts";
 import type { Clock } from "../../io/clock.ts";
 import type { ByteStream, HttpExchange } from "../../io/net.ts";
 import { type ConnectionServer, ServerConnection } from "./server_connection.ts";
@@ -11,19 +11,23 @@ export interface HttpServerOptions {
    * "content-length" field is sent in chunks.
    */
   readonly handler: (exchange: HttpExchange) => void;
+  /** Milliseconds in which a client takes nothing of what there is for it; then its connection is dropped. Default: PEER_HTTP_STALL_MS. */
+  readonly stallMs?: number;
 }
 
 /** Serves HTTP/1.1 on streams that were accepted elsewhere. */
 export class HttpServer implements ConnectionServer {
   readonly clock: Clock;
   readonly handler: (exchange: HttpExchange) => void;
+  readonly stallMs: number;
   readonly #connections = new Set<ServerConnection>();
   #isStopping = false;
   #whenEmpty: (() => void) | undefined;
 
-  constructor({ clock, handler }: HttpServerOptions) {
+  constructor({ clock, handler, stallMs = PEER_HTTP_STALL_MS }: HttpServerOptions) {
     this.clock = clock;
     this.handler = handler;
+    this.stallMs = stallMs;
   }
 
   get isStopping(): boolean {

@@ -6,7 +6,6 @@ import {
   PEER_HTTP_HEAD_TIMEOUT_MS,
   PEER_HTTP_IDLE_TIMEOUT_MS,
   PEER_HTTP_LINGER_MS,
-  PEER_HTTP_STALL_MS,
 } from "../../base/limits.ts";
 import type { Clock } from "../../io/clock.ts";
 import type { ByteStream, ByteStreamListener, HttpExchange } from "../../io/net.ts";
@@ -22,6 +21,7 @@ import { Watchdog } from "./watchdog.ts";
 export interface ConnectionServer {
   readonly clock: Clock;
   readonly handler: (exchange: HttpExchange) => void;
+  readonly stallMs: number;
   readonly isStopping: boolean;
   connectionClosed(connection: ServerConnection): void;
 }
@@ -56,7 +56,7 @@ export class ServerConnection implements ByteStreamListener, InputReader, Output
     this.#server = server;
     this.#stream = stream;
     this.remoteAddress = stream.remoteAddress;
-    this.output = new Output(stream, server.clock, PEER_HTTP_STALL_MS, this);
+    this.output = new Output(stream, server.clock, server.stallMs, this);
     this.#input = new Input(stream, this);
     this.#patience = new Watchdog(server.clock, () => this.drop());
     this.#patience.start(PEER_HTTP_IDLE_TIMEOUT_MS);
