@@ -27,8 +27,8 @@ export async function runUntilEnd(server: RunningServer, log: ProcessLogger): Pr
   const signal = nextStopSignal();
   const end = await Promise.race([signal, server.failure]);
   if (end instanceof MemberRemovedError) {
-    tellRemoved(log, end);
     await server.stop();
+    tellRemoved(log, end);
     return 0;
   }
   if (end instanceof Error) {
