@@ -11,8 +11,8 @@ const WRITERS = 8;
 const PIPELINE = 20;
 const LOAD_MS = 300;
 const ROUNDS = 3;
-/** The server gives calls in progress 5 s. Where all of them end by themselves it needs none of that. */
-const DRAIN_MS_MAX = 4000;
+/** With calls in progress, and open watches, a server ends in 1.5 s, on a machine that has nothing else to do. */
+const DRAIN_MS_MAX = 3000;
 const UNAVAILABLE = 14;
 
 export const drain: Case = {
@@ -92,7 +92,7 @@ async function verify(server: Server, acknowledged: ReadonlyMap<string, string>)
   }
 }
 
-/** A call that does not end would hold the drain for its 5 seconds. */
+/** A call that does not end holds the drain for as long as it may take. */
 async function secondSignal(context: Context, server: Server): Promise<void> {
   const client = await Client.open(server.port);
   for (let i = 0; i < 20; i++) {
@@ -105,11 +105,11 @@ async function secondSignal(context: Context, server: Server): Promise<void> {
   stalled.open(pathOf(KV.method.range)).sendMessage(request, true);
   await delay(100);
   server.signal("SIGTERM");
-  await delay(300);
+  await delay(100);
   check(server.isRunning, "it did not wait for a call under way");
   const beganMs = performance.now();
   server.signal("SIGTERM");
   await server.end;
   const tookMs = performance.now() - beganMs;
-  check(tookMs < 1000, `a second signal took ${tookMs.toFixed(0)} ms to end it`);
+  check(tookMs < 400, `a second signal took ${tookMs.toFixed(0)} ms to end it`);
 }

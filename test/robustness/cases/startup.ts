@@ -76,13 +76,24 @@ const FLAG_TESTS: StartTest[] = [
   flagTest("a flag of a later feature", ["--auth-token=jwt"], FAILURE, /auth-token/, /not have yet/),
   flagTest("TLS, a later feature", ["--cert-file=server.crt"], FAILURE, /cert-file/, /TLS/),
   flagTest(
-    "a cluster, a later feature",
-    [
-      "--initial-cluster=default=http://localhost:2380,other=http://localhost:2381",
-    ],
+    "a cluster without this member",
+    ["--initial-cluster=other=http://localhost:2380"],
     FAILURE,
-    /initial-cluster/,
-    /several members/,
+    /couldn't find local name \\"default\\"/,
+    /--name/,
+  ),
+  flagTest(
+    "a cluster that knows this member under other URLs",
+    ["--initial-cluster=default=http://localhost:1,other=http://localhost:2"],
+    FAILURE,
+    /--initial-cluster has default=http:\/\/localhost:1 but missing from --initial-advertise-peer-urls/,
+  ),
+  flagTest(
+    "a cluster to join of which nobody answers",
+    ["--initial-cluster=default=http://localhost:2380,other=http://127.0.0.1:1", "--initial-cluster-state=existing"],
+    FAILURE,
+    /cannot fetch cluster info from peer urls/,
+    /127\.0\.0\.1:1/,
   ),
   flagTest("a URL that is none", ["--listen-client-urls=elsewhere"], USAGE, /elsewhere/),
   flagTest(
@@ -109,6 +120,22 @@ const PLACE_TESTS: StartTest[] = [
         const server = context.server({ name: "port-in-use", port });
         await refuses(server, FAILURE, new RegExp(`127\\.0\\.0\\.1:${port}`), /in use/);
         check(!readdirSync(context.directory).includes("port-in-use"), "the data directory was made all the same");
+      } finally {
+        listener.close();
+      }
+    },
+  },
+  {
+    name: "a peer port in use",
+    refusals: 1,
+    async run(context) {
+      const listener = createServer();
+      await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+      try {
+        const url = `http://127.0.0.1:${(listener.address() as { port: number }).port}`;
+        const server = context.server({ name: "peer-port-in-use", flags: ["--listen-peer-urls", url] });
+        await refuses(server, FAILURE, new RegExp(url), /in use/);
+        check(!readdirSync(context.directory).includes("peer-port-in-use"), "the data directory was made all the same");
       } finally {
         listener.close();
       }
