@@ -235,6 +235,7 @@ export class Member implements MemberDatabase {
           else if (operation === RaftOperation.LEASE_REVOKE) this.statistics.leasesRevokedCount++;
         }
         if (isOfLeases(operation)) this.#duties.retryRenewals();
+        if (operation === RaftOperation.CLUSTER_VERSION_SET) this.versions.onApplied();
         if (durationMs > options.warningApplyMs && options.warningApplyMs > 0) {
           this.#warnOfSlowApply(operation, body, outcome, durationMs);
         }

@@ -52,6 +52,8 @@ export class Versions {
   #isChanging = false;
   /** The version that the database file still has to be brought to; empty if none. */
   #unsaved = "";
+  /** The cluster version that was in force before. */
+  #known = "";
 
   constructor(parts: VersionsParts) {
     this.#parts = parts;
@@ -59,7 +61,8 @@ export class Versions {
 
   /** Calls back once the cluster version has been looked at for the first time. */
   start(onSettled: () => void): void {
-    const { clock, downgradeCheckMs } = this.#parts;
+    const { clock, downgradeCheckMs, membership } = this.#parts;
+    this.#known = membership.clusterVersion;
     this.#timers.push(clock.every(CHECK_INTERVAL_MS, () => this.#update(() => {})));
     if (downgradeCheckMs > 0) this.#timers.push(clock.every(downgradeCheckMs, () => this.#endDowngrade()));
     this.#update(onSettled);
@@ -68,6 +71,21 @@ export class Versions {
   /** This member leads now: what is to be decided need not wait for the next look. */
   consider(): void {
     if (this.#timers.length > 0) this.#update(() => {});
+  }
+
+  /** A cluster version is in force here. A program of that version has to find it in the database file, on every member. */
+  onApplied(): void {
+    const { membership: { clusterVersion }, log } = this.#parts;
+    const previous = this.#known;
+    this.#known = clusterVersion;
+    if (previous === "" || previous === clusterVersion) return;
+    if (compareVersions(parseVersion(clusterVersion)!, parseVersion(previous)!) < 0) {
+      log.info("Cluster version downgrade detected, forcing snapshot", {
+        "prev-cluster-version": previous,
+        "new-cluster-version": clusterVersion,
+      });
+    }
+    this.#save(clusterVersion);
   }
 
   stop(): void {
@@ -141,13 +159,11 @@ export class Versions {
         const ids = { "cluster-id": idText(clusterId), "local-member-id": idText(memberId) };
         log.info(`${isFirst ? "set initial" : "updated"} cluster version`, { ...ids, ...change });
         log.info("cluster version is updated", { "cluster-version": shortVersion(version) });
-        if (!isFirst) this.#save(version);
       } else log.warn("failed to update cluster version", { error });
       onSettled();
     });
   }
 
-  /** A program of the version that the cluster goes back to has to find it in the file. */
   #save(version: string): void {
     const { saveState, membership, log } = this.#parts;
     this.#unsaved = "";

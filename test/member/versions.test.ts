@@ -33,7 +33,7 @@ class World {
       linearizableRead: (read) => read(this.isLeader ? undefined : "no_leader"),
       propose: (operation, body, settle) => {
         if (operation === RaftOperation.CLUSTER_VERSION_SET) {
-          this.membership.setClusterVersion(fromBinary(ClusterVersionSetRequestSchema, body).ver);
+          this.apply(fromBinary(ClusterVersionSetRequestSchema, body).ver);
         } else {
           const { enabled, ver } = fromBinary(DowngradeInfoSetRequestSchema, body);
           this.membership.setDowngrade({ isEnabled: enabled, targetVersion: ver });
@@ -47,6 +47,12 @@ class World {
 
   get version(): string {
     return this.membership.clusterVersion;
+  }
+
+  /** A version that was agreed on, whoever proposed it. */
+  apply(version: string): void {
+    this.membership.setClusterVersion(version);
+    this.versions.onApplied();
   }
 
   get isDowngrading(): boolean {
@@ -97,6 +103,22 @@ describe("the cluster version", () => {
     world.members = ["3.7.1", "3.7.0"];
     await world.clock.advance(5000);
     expect(world.version).toBe("3.7.0");
+  });
+
+  test("is saved by every member, whoever leads, and told where it is lowered", async () => {
+    const world = new World("3.7.0");
+    world.isLeader = false;
+    let savedCount = 0;
+    world.saving = () => Promise.resolve(void savedCount++);
+    world.started();
+    world.apply("3.7.0");
+    expect(savedCount).toBe(0);
+    world.apply("3.6.0");
+    expect(savedCount).toBe(1);
+    expect(world.log.with("Cluster version downgrade detected, forcing snapshot")[0].fields)
+      .toEqual({ "prev-cluster-version": "3.7.0", "new-cluster-version": "3.6.0" });
+    world.apply("3.7.0");
+    expect(savedCount).toBe(2);
   });
 
   test("is not touched by a member that does not lead", async () => {
