@@ -43,14 +43,13 @@ export class Input {
   }
 
   #proceed(): void {
-    if (!this.#reader.isReading) return;
     const rest = this.#rest;
     if (rest !== undefined) {
       const end = this.#reader.take(rest, 0);
       this.#rest = end < rest.length ? rest.subarray(end) : undefined;
       if (this.#rest !== undefined) return;
     }
-    // Also where it stopped just behind the rest: whatever the stream held meanwhile is then held here.
+    // It may have stopped again meanwhile, or just behind the rest.
     if (this.#reader.isReading) this.#stream.resume();
   }
 }

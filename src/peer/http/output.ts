@@ -54,7 +54,6 @@ export class Output {
   #isWaiting = false;
   #isFlushScheduled = false;
   #isEnding = false;
-  #isEnded = false;
   #isClosed = false;
   /** Below zero nobody waits. */
   #drainSize = -1;
@@ -228,8 +227,7 @@ export class Output {
       }
       this.#release(segments.shift()!);
     }
-    if (this.#isEnding && !this.#isEnded && segments.length === 0) {
-      this.#isEnded = true;
+    if (this.#isEnding && segments.length === 0) {
       this.#stream.end();
       this.#listener.onEnded();
     }

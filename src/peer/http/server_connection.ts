@@ -81,7 +81,7 @@ export class ServerConnection implements ByteStreamListener, InputReader, Output
 
   onEnd(): void {
     // Whoever has hung up is not waiting for an answer.
-    if (this.#exchange !== undefined || this.#state === "body") this.drop();
+    if (this.#exchange !== undefined) this.drop();
     else this.#finish();
   }
 
@@ -148,7 +148,8 @@ export class ServerConnection implements ByteStreamListener, InputReader, Output
     this.#patience.start(PEER_HTTP_BODY_TIMEOUT_MS);
     this.#server.handler(exchange);
     if (this.#state !== "body") return;
-    if (!this.#isPaused) this.#sendContinue();
+    if (this.#isPaused) return;
+    this.#sendContinue();
     if (this.#body.isDone) this.#bodyDone();
   }
 
@@ -163,7 +164,7 @@ export class ServerConnection implements ByteStreamListener, InputReader, Output
     } else if (size > 0) {
       this.#exchange.deliver(bytes.subarray(body.dataStart, body.dataEnd));
     }
-    if (this.#state === "body" && body.isDone) this.#bodyDone();
+    if (this.#state === "body" && body.isDone && !this.#isPaused) this.#bodyDone();
     else if (this.#exchange === undefined && !this.#isReusable) this.#finish();
     return next;
   }
@@ -207,13 +208,21 @@ export class ServerConnection implements ByteStreamListener, InputReader, Output
     if (this.#state !== "body" || this.#isPaused) return;
     this.#isPaused = true;
     this.#patience.stop();
-    this.#input.pause();
+    // Where the body is complete the stream goes on, since its end is to be noticed.
+    if (!this.#body!.isDone) this.#input.pause();
   }
 
   resumeBody(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
     if (this.#state !== "body") return;
+    if (this.#body!.isDone) {
+      const exchange = this.#exchange;
+      queueMicrotask(() => {
+        if (this.#exchange === exchange && this.#state === "body" && !this.#isPaused) this.#bodyDone();
+      });
+      return;
+    }
     this.#sendContinue();
     this.#patience.start(PEER_HTTP_BODY_TIMEOUT_MS);
     this.#input.resume();
@@ -222,7 +231,7 @@ export class ServerConnection implements ByteStreamListener, InputReader, Output
   answered(isReusable: boolean): void {
     this.#exchange = undefined;
     this.#isReusable = isReusable;
-    if (this.#state === "answer") {
+    if (this.#body!.isDone) {
       this.#next();
     } else if (!isReusable) {
       this.#finish();
@@ -246,6 +255,7 @@ export class ServerConnection implements ByteStreamListener, InputReader, Output
       return;
     }
     this.#state = "head";
+    this.#isPaused = false;
     this.#head = undefined;
     this.#body = undefined;
     this.#patience.start(PEER_HTTP_IDLE_TIMEOUT_MS);

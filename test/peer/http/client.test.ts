@@ -229,10 +229,10 @@ describe("a body from a source", () => {
     world.servers[0].send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
     world.run(500);
     expect([heard.status, heard.text, heard.isEnded]).toEqual([403, "no", true]);
+    expect(world.clientHost.streamCount).toBe(0);
     const { position } = source;
     world.run(5000);
     expect(source.position).toBe(position);
-    expect(world.clientHost.streamCount).toBe(0);
   });
 
   test("that the server does not take fails the call", () => {
@@ -283,6 +283,20 @@ describe("a connection", () => {
     world.servers[0].send(OK);
     world.run();
     expect([second.isEnded, world.servers.length]).toEqual([true, 1]);
+  });
+
+  test("is not used for a call that begins when an answer ends, if something else is there already", () => {
+    const world = new ClientWorld();
+    const second = new CallRecorder();
+    const first = new CallRecorder();
+    first.onEnd = () => void world.ours.request(SERVER_URL, get("/2"), second);
+    world.ours.request(SERVER_URL, get("/1"), first);
+    world.run();
+    world.servers[0].send(`${OK}${OK.replace("ok", "ko")}`);
+    world.run();
+    world.servers[1].send(OK);
+    world.run();
+    expect(second.text).toBe("ok");
   });
 
   test("is not used again where the server said so, or said more than it was asked", () => {

@@ -63,9 +63,10 @@ describe("requests", () => {
       exchanges.push(exchange);
       exchange.pause();
     });
-    client.send(
-      "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\nGET /3 HTTP/1.1\r\nHost: x\r\n\r\n",
-    );
+    for (const path of ["/1", "/2", "/3"]) {
+      client.send(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+      world.run();
+    }
     for (let i = 0; i < 3; i++) {
       world.run();
       expect(exchanges.map(({ path }) => path)).toEqual(["/1", "/2", "/3"].slice(0, i + 1));
@@ -124,6 +125,64 @@ describe("requests", () => {
     exchange!.resume();
     world.run();
     expect([body, isEnded]).toEqual(["onetwo", true]);
+  });
+});
+
+describe("a request without a body", () => {
+  test("ends when its exchange is resumed, if it was paused, and not before", () => {
+    for (
+      const request of ["GET / HTTP/1.1\r\nHost: x\r\n\r\n", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"]
+    ) {
+      let exchange: HttpExchange | undefined;
+      const { world, client } = connect((given) => {
+        exchange = given;
+        given.pause();
+      });
+      client.send(request);
+      world.run();
+      echo(exchange!);
+      world.run();
+      expect(client.received).toBe("");
+      exchange!.resume();
+      exchange!.pause();
+      world.run();
+      expect(client.received).toBe("");
+      exchange!.resume();
+      expect(client.received).toBe("");
+      world.run();
+      expect(client.received).toContain("HTTP/1.1 200 OK");
+    }
+  });
+
+  test("is aborted when the client goes, also while it is paused", () => {
+    let abortCount = 0;
+    const { world, client } = connect((exchange) => {
+      exchange.pause();
+      exchange.onAbort(() => abortCount++);
+    });
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    world.run();
+    client.stream.end();
+    world.run();
+    expect(abortCount).toBe(1);
+  });
+
+  test("may be answered while it is paused, and the next one is read", () => {
+    const exchanges: HttpExchange[] = [];
+    const { world, client } = connect((exchange) => {
+      exchanges.push(exchange);
+      exchange.pause();
+    });
+    client.send("GET /1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    world.run();
+    exchanges[0].resume();
+    exchanges[0].respond(204, []);
+    exchanges[0].end();
+    expect(exchanges[0].write(bytes("too late"))).toBe(true);
+    client.send("GET /2 HTTP/1.1\r\nHost: x\r\n\r\n");
+    world.run();
+    expect(exchanges.length).toBe(2);
+    expect(client.received).toBe("HTTP/1.1 204 No Content\r\n\r\n");
   });
 });
 
@@ -273,6 +332,18 @@ describe("answers", () => {
     expect(text).toBe("HTTP/1.1 204 No Content\r\nx: a  b: c??\r\n\r\n");
   });
 
+  test("that have ended take nothing more", () => {
+    const { text } = receive((exchange) => {
+      exchange.respond(200, []);
+      exchange.end();
+      exchange.write(bytes("x"));
+      exchange.end();
+      exchange.respond(500, []);
+      exchange.abort();
+    });
+    expect(text).toBe("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n");
+  });
+
   test("that are given up break the connection off", () => {
     let abortCount = 0;
     const { world, client } = connect((exchange) => {
@@ -399,6 +470,20 @@ describe("a request that is answered before its body is there", () => {
     expect(client.take()).toBe(answerOf("GET /next x []"));
   });
 
+  test("is read on even if its handler had paused it", () => {
+    let exchange: HttpExchange | undefined;
+    const { world, client } = connect((given) => {
+      if (given.method === "GET") return echo(given);
+      exchange = given;
+      given.pause();
+    });
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nxxxGET /next HTTP/1.1\r\nHost: x\r\n\r\n");
+    world.run();
+    refuse(exchange!);
+    world.run();
+    expect(client.take()).toEndWith(answerOf("GET /next x []"));
+  });
+
   test("ends it otherwise, and the client can read the answer while it still sends", () => {
     const { world, client } = connect(refuse);
     client.send(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n`);
@@ -493,6 +578,22 @@ describe("stop", () => {
     const late = world.rawClient();
     world.run();
     expect(late.hasEnded || late.isClosed).toBe(true);
+  });
+
+  test("ends a connection after an answer that had begun before", () => {
+    const world = new HttpWorld();
+    let exchange: HttpExchange | undefined;
+    const server = world.serve((given) => {
+      exchange = given;
+      given.respond(200, []);
+    });
+    const client = world.rawClient();
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    world.run();
+    void server.stop(10_000);
+    exchange!.end();
+    world.run(10);
+    expect([client.received.endsWith("\r\n0\r\n\r\n"), client.hasEnded]).toEqual([true, true]);
   });
 
   test("drops at the deadline what is still being answered", () => {
