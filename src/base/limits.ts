@@ -416,6 +416,8 @@ export const PEER_HTTP_IDLE_CONNECTION_MS = 60_000;
 /** Messages, and bytes of them, that wait for a peer that is slow to read a stream; more are dropped and reported. */
 export const PEER_STREAM_HELD_MAX = 4096;
 export const PEER_STREAM_HELD_SIZE_MAX = 64 * 1024 * 1024;
+/** Bytes of the buffer in which messages are encoded that are kept; after a larger message it is let go. */
+export const PEER_WRITER_SIZE_MAX = 4 * 1024 * 1024;
 /** Messages that wait to be posted to a peer that has no stream open (etcd's figure); more are dropped and reported. */
 export const PEER_PIPELINE_QUEUE_MAX = 64;
 /** ... and those being posted at once. */
@@ -442,5 +444,11 @@ export const PEER_SNAPSHOT_HELD_LOW = 1024 * 1024;
 /** Milliseconds for which what was complained of is not complained of again, and complaints remembered; then all are forgotten. */
 export const PEER_COMPLAINT_MS = 60_000;
 export const PEER_COMPLAINTS_MAX = 256;
+/** Bytes of posted messages and questions that are not complete yet, of all requests together; one more is answered 503. */
+export const PEER_BODIES_SIZE_MAX = 256 * 1024 * 1024;
+/** Peers of which there are figures; what concerns further ones is counted together, under no name. */
+export const PEER_FIGURES_MAX = 1024;
+/** Characters of what others say about themselves that go into a log. */
+export const PEER_LOGGED_TEXT_MAX = 64;
 /** Milliseconds that connections have for their last answers when the transport stops. */
 export const PEER_STOP_MS = 300;

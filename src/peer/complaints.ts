@@ -1,4 +1,4 @@
-import { PEER_COMPLAINT_MS, PEER_COMPLAINTS_MAX } from "../base/limits.ts";
+import { PEER_COMPLAINT_MS, PEER_COMPLAINTS_MAX, PEER_LOGGED_TEXT_MAX } from "../base/limits.ts";
 import type { Clock } from "../io/clock.ts";
 import type { LogFields, Logger } from "../io/log.ts";
 
@@ -15,7 +15,7 @@ export class Complaints {
 
   /** `who` and the message together are one complaint. */
   warn(who: string, message: string, fields: LogFields): void {
-    const key = `${who} ${message}`;
+    const key = `${who.slice(0, PEER_LOGGED_TEXT_MAX)} ${message}`;
     const nowMs = this.#clock.monotonicMs();
     const loggedMs = this.#loggedMs.get(key);
     if (loggedMs !== undefined && nowMs - loggedMs < PEER_COMPLAINT_MS) return;

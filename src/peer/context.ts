@@ -1,3 +1,4 @@
+import { PEER_WRITER_SIZE_MAX } from "../base/limits.ts";
 import type { WireWriter } from "../base/varint.ts";
 import type { Clock } from "../io/clock.ts";
 import type { HttpField } from "../io/net.ts";
@@ -19,9 +20,16 @@ export interface PeerContext {
   /** The identity, as it goes with every request. */
   readonly fields: readonly HttpField[];
   readonly statistics: PeerStatistics;
-  /** Where messages are encoded, one after the other: nothing stays in it. */
+  /** Where messages are encoded: see `emptyWriter`. */
   readonly writer: WireWriter;
   readonly connectTimeoutMs: number;
   readonly readTimeoutMs: number;
   readonly writeTimeoutMs: number;
+}
+
+/** The writer for one message: what was in it before is gone. */
+export function emptyWriter({ writer }: PeerContext): WireWriter {
+  if (writer.bytes.length > PEER_WRITER_SIZE_MAX) writer.bytes = new Uint8Array(0);
+  writer.reset();
+  return writer;
 }

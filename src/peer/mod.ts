@@ -16,8 +16,11 @@
  *    as names are enough to tell.
  * 5. Whatever others send, what is kept of it is bounded in size and in time.
  *
- * Read: transport; identity, admission; stream_kind, stream_writer, stream_reader; post, pipeline, snapshot_post; prober,
- * peer, remotes; routes with answering, snapshot_intake; question_call; peer_transport.
+ * Below: http/ (HTTP/1.1 over byte streams) and codec/ (the bytes of messages and streams).
+ *
+ * Read: transport; identity, admission, context; to a peer and from it: stream_kind, stream_writer, stream_reader, post,
+ * pipeline, snapshot_post, prober, peer; to those who are not known yet: remotes; the port: routes with bodies, answering,
+ * snapshot_intake and snapshot_pieces; question_call; peer_transport.
  */
 export { PeerTransport, type PeerTransportParts } from "./peer_transport.ts";
 export { PeerFigures, PeerStatistics } from "./peer_statistics.ts";

@@ -1,6 +1,7 @@
 /** What was sent and received, in plain numbers, for the metrics page. */
 
 import { exponentialBounds, Histogram } from "../base/histogram.ts";
+import { PEER_FIGURES_MAX } from "../base/limits.ts";
 
 /** Of one peer, since this process started. */
 export class PeerFigures {
@@ -32,11 +33,15 @@ const ROUND_TRIP_SECONDS = exponentialBounds(0.0001, 2, 16);
 
 export class PeerStatistics {
   readonly #figures = new Map<bigint, PeerFigures>();
+  /** Of those that there is no room for. */
+  readonly #others = new PeerFigures();
 
   /** Those of one peer, from now on. */
   of(id: bigint): PeerFigures {
     let figures = this.#figures.get(id);
-    if (figures === undefined) this.#figures.set(id, figures = new PeerFigures());
+    if (figures !== undefined) return figures;
+    if (this.#figures.size >= PEER_FIGURES_MAX) return this.#others;
+    this.#figures.set(id, figures = new PeerFigures());
     return figures;
   }
 

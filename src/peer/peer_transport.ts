@@ -50,6 +50,7 @@ export class PeerTransport implements Transport {
   readonly #peers = new Map<bigint, Peer>();
   /** From `start` to `stop`. */
   #running: Running | undefined;
+  #stopped: Promise<void> | undefined;
   /** For the metrics page. */
   readonly statistics = new PeerStatistics();
 
@@ -90,7 +91,11 @@ export class PeerTransport implements Transport {
     this.#running = { context, remotes, routes: new Routes({ context, peers: this.#peers, remotes }) };
   }
 
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
+    return this.#stopped ??= this.#stop();
+  }
+
+  async #stop(): Promise<void> {
     const running = this.#running;
     this.#running = undefined;
     for (const peer of this.#peers.values()) peer.stop();

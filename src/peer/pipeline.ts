@@ -1,7 +1,7 @@
 import { PEER_PIPELINE_POSTS_MAX, PEER_PIPELINE_QUEUE_MAX } from "../base/limits.ts";
 import type { Message } from "../raft/mod.ts";
 import { writeMessage } from "./codec/mod.ts";
-import type { PeerContext } from "./context.ts";
+import { emptyWriter, type PeerContext } from "./context.ts";
 import type { PeerFigures } from "./peer_statistics.ts";
 import type { PeerStatus } from "./peer_status.ts";
 import { post } from "./post.ts";
@@ -49,9 +49,9 @@ export class Pipeline {
   }
 
   async #post(message: Message): Promise<void> {
-    const { connectTimeoutMs, readTimeoutMs, writeTimeoutMs, writer } = this.#context;
+    const { connectTimeoutMs, readTimeoutMs, writeTimeoutMs } = this.#context;
     this.#postCount++;
-    writer.reset();
+    const writer = emptyWriter(this.#context);
     writeMessage(writer, message);
     const body = writer.finish();
     const hasArrived = await post(this.#context, {

@@ -1,6 +1,6 @@
 /** Answers to requests on the peer port. */
 
-import { concatBytes, utf8 } from "../base/bytes.ts";
+import { utf8 } from "../base/bytes.ts";
 import type { HttpExchange, HttpField } from "../io/net.ts";
 
 /** As Go's http.Error writes it. */
@@ -27,28 +27,4 @@ export function reply(
   exchange.respond(status, [...fields, ...type, ...length]);
   if (body.length > 0) exchange.write(body);
   exchange.end();
-}
-
-/** Gathers the body of a request; `whole` is called once, with undefined where it has more than `sizeMax` bytes. */
-export function gatherBody(
-  exchange: HttpExchange,
-  sizeMax: number,
-  whole: (body: Uint8Array | undefined) => void,
-): void {
-  let chunks: Uint8Array[] = [];
-  let size = 0;
-  exchange.onData((chunk) => {
-    const wasTooLarge = size > sizeMax;
-    size += chunk.length;
-    if (wasTooLarge) return;
-    if (size <= sizeMax) {
-      chunks.push(chunk.slice());
-      return;
-    }
-    chunks = [];
-    whole(undefined);
-  });
-  exchange.onEnd(() => {
-    if (size <= sizeMax) whole(concatBytes(chunks));
-  });
 }

@@ -1,12 +1,13 @@
 /** The server's side of the peer port: which request goes where, and who may ask at all, with etcd's codes and texts. */
 
 import { utf8 } from "../base/bytes.ts";
-import { PEER_MESSAGE_SIZE_MAX } from "../base/limits.ts";
+import { PEER_LOGGED_TEXT_MAX, PEER_MESSAGE_SIZE_MAX } from "../base/limits.ts";
 import type { HttpExchange, HttpField } from "../io/net.ts";
 import { idFromText, idText } from "../membership/mod.ts";
 import type { Message } from "../raft/mod.ts";
 import { isCredible } from "./admission.ts";
 import { answerQuestion } from "./answering.ts";
+import { Bodies } from "./bodies.ts";
 import { decodeMessage } from "./codec/mod.ts";
 import type { PeerContext } from "./context.ts";
 import { fieldValue } from "./http/mod.ts";
@@ -21,7 +22,7 @@ import {
 import type { Peer } from "./peer.ts";
 import { PROBING_PATH } from "./prober.ts";
 import type { Remotes } from "./remotes.ts";
-import { gatherBody, reply, replyText } from "./reply.ts";
+import { reply, replyText } from "./reply.ts";
 import { receiveSnapshot } from "./snapshot_intake.ts";
 import { STREAM_KINDS } from "./stream_kind.ts";
 import { timestampOf } from "./timestamp.ts";
@@ -41,6 +42,7 @@ export class Routes {
   readonly #peers: ReadonlyMap<bigint, Peer>;
   readonly #remotes: Remotes;
   readonly #fields: readonly HttpField[];
+  readonly #bodies = new Bodies();
 
   constructor({ context, peers, remotes }: RoutesParts) {
     this.#context = context;
@@ -57,7 +59,7 @@ export class Routes {
     else if (path === SNAPSHOT_PATH) this.#takeSnapshot(exchange);
     else if (path === PROBING_PATH) this.#tellTime(exchange);
     else if (path.startsWith("/raft/")) replyText(exchange, 404, "404 page not found");
-    else answerQuestion(this.#context, exchange, this.#fields);
+    else answerQuestion(this.#context, exchange, this.#bodies, this.#fields);
   }
 
   #tellTime(exchange: HttpExchange): void {
@@ -90,7 +92,7 @@ export class Routes {
     if (to !== idText(identity.id)) {
       complaints.warn(idText(from), "ignored streaming request; ID mismatch", {
         ...logFields,
-        "remote-peer-id-header": to,
+        "remote-peer-id-header": to.slice(0, PEER_LOGGED_TEXT_MAX),
       });
       return replyText(exchange, 412, "to field mismatch", fields);
     }
@@ -101,8 +103,9 @@ export class Routes {
   #takeMessage(exchange: HttpExchange): void {
     const sender = this.#sender(exchange);
     if (sender === undefined) return;
-    gatherBody(exchange, PEER_MESSAGE_SIZE_MAX, (body) => {
-      if (body === undefined) return this.#refuseMessage(exchange, sender, "error reading raft message");
+    this.#bodies.gather(exchange, PEER_MESSAGE_SIZE_MAX, (body) => {
+      if (body === "no room") return replyText(exchange, 503, "too many messages at once", this.#fields);
+      if (body === "too large") return this.#refuseMessage(exchange, sender, "error reading raft message");
       let message: Message;
       try {
         message = decodeMessage(body);
@@ -162,7 +165,7 @@ export class Routes {
     const { headers, remoteAddress } = exchange;
     const why = incompatibility(headers, identity);
     if (why === undefined) return true;
-    const from = fieldValue(headers, SERVER_FROM_FIELD) ?? "";
+    const from = loggedText(headers, SERVER_FROM_FIELD);
     const message = why === "cluster ID mismatch"
       ? "request cluster ID mismatch"
       : "failed version compatibility check";
@@ -171,8 +174,8 @@ export class Routes {
       "local-member-cluster-id": idText(identity.clusterId),
       "local-member-server-version": identity.version,
       "remote-peer-server-name": from,
-      "remote-peer-server-version": fieldValue(headers, SERVER_VERSION_FIELD) ?? "",
-      "remote-peer-cluster-id": fieldValue(headers, CLUSTER_ID_FIELD) ?? "",
+      "remote-peer-server-version": loggedText(headers, SERVER_VERSION_FIELD),
+      "remote-peer-cluster-id": loggedText(headers, CLUSTER_ID_FIELD),
       "remote-address": remoteAddress,
     });
     replyText(exchange, 412, why, fields);
@@ -196,4 +199,8 @@ export class Routes {
     reply(exchange, 403, "application/json", utf8(JSON.stringify({ message: text })), this.#fields);
     return false;
   }
+}
+
+function loggedText(headers: readonly HttpField[], name: string): string {
+  return (fieldValue(headers, name) ?? "").slice(0, PEER_LOGGED_TEXT_MAX);
 }

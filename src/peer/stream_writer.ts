@@ -3,7 +3,7 @@ import type { Timer } from "../io/clock.ts";
 import type { HttpExchange } from "../io/net.ts";
 import { idText } from "../membership/mod.ts";
 import type { Message } from "../raft/mod.ts";
-import type { PeerContext } from "./context.ts";
+import { emptyWriter, type PeerContext } from "./context.ts";
 import type { PeerFigures } from "./peer_statistics.ts";
 import type { PeerStatus } from "./peer_status.ts";
 import type { StreamEncoder, StreamKind } from "./stream_kind.ts";
@@ -59,8 +59,7 @@ export class StreamWriter {
   /** Only while it is attached. False: there is no room for the message. */
   send(message: Message): boolean {
     if (this.#heldCount >= PEER_STREAM_HELD_MAX || this.#heldSize >= PEER_STREAM_HELD_SIZE_MAX) return false;
-    const { writer } = this.#context;
-    writer.reset();
+    const writer = emptyWriter(this.#context);
     this.#encoder.write(writer, message);
     this.#write(writer.view());
     return true;
@@ -81,8 +80,7 @@ export class StreamWriter {
   #sendHeartbeat(): void {
     // Whoever has enough to read knows that the stream is alive.
     if (this.#isHeld) return;
-    const { writer } = this.#context;
-    writer.reset();
+    const writer = emptyWriter(this.#context);
     this.#encoder.writeLinkHeartbeat(writer);
     this.#write(writer.view());
   }

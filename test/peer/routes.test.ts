@@ -190,3 +190,36 @@ test("what somebody does wrong again and again is complained of once in a while"
   expect(lines).toHaveLength(1);
   expect(lines[0].fields).toMatchObject({ "remote-peer-cluster-id": "c2", "local-member-cluster-id": "c1" });
 });
+
+test("messages that are posted and never completed hold a bounded amount of memory, and give it back", async () => {
+  const { world, a } = setting();
+  const host = world.host("c");
+  const answers: string[] = [];
+  const piece = new Uint8Array(1024 * 1024);
+  const connections = [];
+  // Three of these are more than there is room for.
+  for (let i = 0; i < 3; i++) {
+    const stream = await world.connect(host, a);
+    let left = 100;
+    const fill = (): void => {
+      while (left > 0) {
+        left--;
+        if (!stream.write(piece)) return;
+      }
+    };
+    stream.listen({
+      onData: (bytes) => void answers.push(String.fromCharCode(...bytes)),
+      onEnd() {},
+      onDrain: fill,
+      onClose() {},
+    });
+    stream.write(utf8(requestHead("POST /raft", B, { "Content-Length": String(120 * piece.length) })));
+    fill();
+    connections.push(stream);
+  }
+  await world.until(() => answers.length > 0);
+  expect(answers[0]).toStartWith("HTTP/1.1 503 ");
+  for (const stream of connections) stream.destroy();
+  await world.clock.advance(100);
+  expect(await world.exchange(host, a, posted(append(B, A, 5)))).toStartWith("HTTP/1.1 204 ");
+});
