@@ -128,6 +128,22 @@ describe("requests", () => {
   });
 });
 
+test("a body's end is not told while it is paused", () => {
+  let exchange: HttpExchange | undefined;
+  let isEnded = false;
+  const { world, client } = connect((given) => {
+    exchange = given;
+    given.onData(() => given.pause());
+    given.onEnd(() => isEnded = true);
+  });
+  client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx");
+  world.run(120_000);
+  expect(isEnded).toBe(false);
+  exchange!.resume();
+  world.run();
+  expect(isEnded).toBe(true);
+});
+
 describe("a request without a body", () => {
   test("ends when its exchange is resumed, if it was paused, and not before", () => {
     for (
@@ -168,21 +184,22 @@ describe("a request without a body", () => {
   });
 
   test("may be answered while it is paused, and the next one is read", () => {
-    const exchanges: HttpExchange[] = [];
     const { world, client } = connect((exchange) => {
-      exchanges.push(exchange);
+      if (exchange.path === "/2") return echo(exchange);
       exchange.pause();
+      if (exchange.path === "/resumed") exchange.resume();
+      exchange.respond(204, []);
+      exchange.end();
+      expect(exchange.write(bytes("too late"))).toBe(true);
     });
-    client.send("GET /1 HTTP/1.1\r\nHost: x\r\n\r\n");
-    world.run();
-    exchanges[0].resume();
-    exchanges[0].respond(204, []);
-    exchanges[0].end();
-    expect(exchanges[0].write(bytes("too late"))).toBe(true);
-    client.send("GET /2 HTTP/1.1\r\nHost: x\r\n\r\n");
-    world.run();
-    expect(exchanges.length).toBe(2);
-    expect(client.received).toBe("HTTP/1.1 204 No Content\r\n\r\n");
+    for (const path of ["/1", "/resumed"]) {
+      client.send(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\nPOST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na`);
+      world.run();
+      expect(client.take()).toBe("HTTP/1.1 204 No Content\r\n\r\n");
+      client.send("b");
+      world.run();
+      expect(client.take()).toBe(answerOf("POST /2 x [ab]"));
+    }
   });
 });
 
