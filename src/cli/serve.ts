@@ -24,7 +24,7 @@ export async function serve(config: Config, log: ProcessLogger): Promise<number>
   } catch (error) {
     if (error instanceof MemberRemovedError) {
       tellRemoved(log, error);
-      return 0;
+      return 1;
     }
     log.fatal("failed to start", { error });
     return 1;

@@ -42,7 +42,7 @@ export async function runUntilEnd(server: RunningServer, log: ProcessLogger): Pr
   return 128 + constants.signals[end];
 }
 
-/** The end of a member that the cluster has removed: on purpose, so that the process ends with 0, as etcd does. */
+/** The last words of a member that the cluster has removed. A process that ends for that reason while it serves has done well. */
 export function tellRemoved(log: ProcessLogger, error: MemberRemovedError): void {
   log.warn("server error", { error });
   log.warn("data-dir used by this member must be removed");

@@ -23,7 +23,7 @@ export type TransferSettle = (error: TransferError | undefined) => void;
 /** Hands the leadership to another member because somebody asked for it. */
 export class LeaderTransfer {
   readonly #parts: LeaderTransferParts;
-  readonly #timers = new Set<Timer>();
+  readonly #waiting = new Map<Timer, TransferSettle>();
 
   constructor(parts: LeaderTransferParts) {
     this.#parts = parts;
@@ -55,9 +55,14 @@ export class LeaderTransfer {
     });
   }
 
+  /** What is waited for now will not be seen to come about. */
   stop(): void {
-    for (const timer of this.#timers) timer.cancel();
-    this.#timers.clear();
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const [timer, settle] of waiting) {
+      timer.cancel();
+      settle("leader_transfer_timeout");
+    }
   }
 
   #waitFor(target: bigint, startMs: number, settle: TransferSettle): void {
@@ -67,9 +72,9 @@ export class LeaderTransfer {
       const isDone = leader() === target;
       if (!isDone && clock.monotonicMs() - startMs < timeoutMs) return;
       timer.cancel();
-      this.#timers.delete(timer);
+      this.#waiting.delete(timer);
       settle(isDone ? undefined : "leader_transfer_timeout");
     });
-    this.#timers.add(timer);
+    this.#waiting.set(timer, settle);
   }
 }

@@ -386,6 +386,17 @@ describe("leadership", () => {
     await cluster.stopAll();
   });
 
+  test("is handed over once by a leader that is stopped twice at once", async () => {
+    const cluster = await Cluster.start(3);
+    const leader = await cluster.untilLeader();
+    const { running } = leader;
+    await cluster.wait(Promise.all([running.stop({ transfersLeadership: true }), running.stop(), running.handOver()]));
+    leader.member = undefined;
+    await cluster.untilLeader();
+    expect(leader.fatal).toEqual([]);
+    await cluster.stopAll();
+  });
+
   test("carries the leases along: they are renewed through any member, and none expires early", async () => {
     const cluster = await Cluster.start(3);
     const leader = await cluster.untilLeader();

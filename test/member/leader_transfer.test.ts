@@ -67,6 +67,8 @@ test("it is not waited for for ever", async () => {
   await world.clock.advance(8000);
   expect(world.result).toBe("leader_transfer_timeout");
   world.begin(2n);
+  world.result = "not settled";
   world.transfer.stop();
+  expect(world.result).toBe("leader_transfer_timeout");
   expect(world.clock.timerCount).toBe(0);
 });
