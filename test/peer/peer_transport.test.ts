@@ -288,3 +288,26 @@ function clockOf({ clock }: World) {
     defer: clock.defer.bind(clock),
   };
 }
+
+test.each([
+  ["cluster ID mismatch", "request sent was ignored due to cluster ID mismatch"],
+  ["incompatible version", "request sent was ignored by peer"],
+])("of posts that are refused for %j it complains once", async (text, complaint) => {
+  const world = new World();
+  const { url } = world.impostor("b", (exchange) => {
+    const isStream = exchange.method === "GET";
+    exchange.onEnd(() => {
+      exchange.respond(isStream ? 404 : 412, [["x-etcd-cluster-id", "c2"]]);
+      exchange.write(new TextEncoder().encode(`${text}\n`));
+      exchange.end();
+    });
+  });
+  const b = { id: 0xbn, url };
+  const a = new Machine(world, "a", 0xan).start().know(b);
+  for (let i = 0; i < 3; i++) {
+    a.transport.send([message(HEARTBEAT, a.id, b.id)]);
+    await world.clock.advance(100);
+  }
+  expect(a.handler.unreachable).toEqual([b.id, b.id, b.id]);
+  expect(a.log.with(complaint)).toHaveLength(1);
+});

@@ -124,10 +124,10 @@ export class World {
   readonly counts = new Map<string, number>();
   readonly network: SimulatedNetwork;
 
-  constructor() {
+  constructor(seed = 1) {
     this.network = new SimulatedNetwork({
       scheduler: this.clock,
-      random: new Random(1),
+      random: new Random(seed),
       count: (what) => this.counts.set(what, (this.counts.get(what) ?? 0) + 1),
     });
   }
