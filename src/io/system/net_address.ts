@@ -1,5 +1,6 @@
 import { lookup } from "node:dns/promises";
 import type { ByteStream, ListenAddress } from "../net.ts";
+import { systemClock } from "./clock.ts";
 
 /** As Go does: a name that has addresses of both kinds means the one of IPv4. Rejects with "ENOTFOUND" and the like. */
 export async function resolveHost(host: string): Promise<string> {
@@ -47,13 +48,13 @@ export async function connectTo(to: ListenAddress, timeoutMs: number, dial: Dial
 async function within<T>(ms: number, what: string, action: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const late = new AbortController();
   const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
+  const timer = systemClock.after(ms, () => {
     late.abort();
     reject(Object.assign(new Error(`connecting to ${what} timed out`), { code: "ETIMEDOUT" }));
-  }, ms);
+  });
   try {
     return await Promise.race([action(late.signal), promise]);
   } finally {
-    clearTimeout(timer);
+    timer.cancel();
   }
 }

@@ -29,7 +29,7 @@ export interface ConnectionServer {
 /**
  * - "head": between two requests, or within a header block.
  * - "body": within a request's body, whether its answer is complete or not.
- * - "answer": the request is complete, its answer is not.
+ * - "answer": the request is complete, its answer is not, or waits for the client to read.
  * - "linger": nothing is said any more; what comes is not looked at.
  */
 type State = "head" | "body" | "answer" | "linger" | "closed";
@@ -96,7 +96,8 @@ export class ServerConnection implements ByteStreamListener, InputReader, Output
   // --- The output.
 
   onDrained(): void {
-    this.#exchange?.deliverDrain();
+    if (this.#exchange !== undefined) this.#exchange.deliverDrain();
+    else if (this.#state === "answer") this.#next();
   }
 
   onEnded(): void {
@@ -147,8 +148,7 @@ export class ServerConnection implements ByteStreamListener, InputReader, Output
     this.#state = "body";
     this.#patience.start(PEER_HTTP_BODY_TIMEOUT_MS);
     this.#server.handler(exchange);
-    if (this.#state !== "body") return;
-    if (this.#isPaused) return;
+    if (this.#state !== "body" || this.#isPaused) return;
     this.#sendContinue();
     if (this.#body.isDone) this.#bodyDone();
   }
@@ -254,8 +254,14 @@ export class ServerConnection implements ByteStreamListener, InputReader, Output
       this.#finish();
       return;
     }
-    this.#state = "head";
     this.#isPaused = false;
+    // Whoever does not read may not ask either.
+    if (!this.output.mayWriteOn) {
+      this.#state = "answer";
+      this.#patience.stop();
+      return;
+    }
+    this.#state = "head";
     this.#head = undefined;
     this.#body = undefined;
     this.#patience.start(PEER_HTTP_IDLE_TIMEOUT_MS);

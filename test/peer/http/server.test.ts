@@ -410,6 +410,28 @@ describe("answers", () => {
     expect([abortCount, drainCount, exchange!.isClosed]).toEqual([1, 1, true]);
   });
 
+  test("that the client does not read keep it from asking for more", () => {
+    let count = 0;
+    const { world, client } = connect((exchange) => {
+      count++;
+      exchange.respond(200, [["content-length", "100000"]]);
+      exchange.write(new Uint8Array(100_000));
+      exchange.end();
+    });
+    client.stream.pause();
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100));
+    world.run();
+    expect(count).toBeGreaterThan(2);
+    expect(count).toBeLessThan(10);
+    client.stream.resume();
+    world.run(2000);
+    expect(count).toBe(100);
+    expect(client.received.length).toBeGreaterThan(10_000_000);
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    world.run();
+    expect(count).toBe(101);
+  });
+
   test("that go on for ever are aborted once, when the client hangs up or is lost", () => {
     for (const leave of ["end", "destroy"] as const) {
       let abortCount = 0;
