@@ -9,10 +9,11 @@
  * 4. What a client sends stays with the system while its stream is paused or nobody listens. A listener is never called
  *    from inside a call to its stream, and what it throws ends the process.
  *
- * Read: libc, disk, net_address, node_net, bun_net, net, clock, entropy, crypto.
+ * Read: libc, init_daemon, disk, net_address, node_net, bun_net, net, clock, entropy, crypto.
  */
 export { systemClock } from "./clock.ts";
 export { systemCrypto } from "./crypto.ts";
 export { systemDisk } from "./disk.ts";
 export { systemEntropy } from "./entropy.ts";
+export { notifyInitDaemon } from "./init_daemon.ts";
 export { bunNetwork, nodeNetwork, systemNetwork } from "./net.ts";
