@@ -11,6 +11,7 @@ export class PeerStatus {
   readonly #figures: PeerFigures;
   #sinceMs: number | undefined;
   #version: string | undefined;
+  #streamCount = 0;
 
   constructor(clock: Clock, log: Logger, id: bigint, figures: PeerFigures) {
     this.#clock = clock;
@@ -29,32 +30,57 @@ export class PeerStatus {
     return this.#sinceMs === undefined ? undefined : this.#version;
   }
 
-  /** `version` where the peer has said one just now. */
-  activate(version?: string): void {
-    this.#version = version ?? this.#version;
-    if (this.#sinceMs !== undefined) return;
-    this.#log.info("peer became active", { "peer-id": idText(this.#id) });
-    this.#sinceMs = this.#clock.monotonicMs();
-    this.#figures.isActive = true;
+  /** A stream to the peer or from it stands; `version` is what the peer says it is. */
+  streamOpened(version: string | undefined): void {
+    this.#streamCount++;
+    this.#version = version;
+    this.#activate();
   }
 
-  /** `action` and `source` in etcd's words: "dial", "stream Message". */
-  deactivate(action: string, source: string, reason: string): void {
-    const fields = {
-      "peer-id": idText(this.#id),
-      "error": `failed to ${action} ${idText(this.#id)} on ${source} (${reason})`,
-    };
-    if (this.#sinceMs === undefined) return this.#log.debug("peer deactivated again", fields);
-    this.#log.warn("peer became inactive (message send to peer failed)", fields);
-    this.#sinceMs = undefined;
-    this.#version = undefined;
-    this.#figures.isActive = false;
-    this.#figures.disconnectCount++;
+  /** It does not stand any more, for whatever reason. */
+  streamClosed(): void {
+    this.#streamCount--;
+  }
+
+  /** A stream broke, or could not be opened. `action` and `source` in etcd's words: "dial", "stream Message". */
+  streamFailed(action: string, source: string, reason: string): void {
+    this.#deactivate(action, source, reason);
+  }
+
+  /** The peer has taken something that was posted. */
+  postArrived(): void {
+    this.#activate();
+  }
+
+  /**
+   * It has not. While there are streams, these say whether the peer can be reached: of a post it may be told long after the
+   * network is well again, and nothing would come after that to set it right.
+   */
+  postFailed(action: string, source: string, reason: string): void {
+    if (this.#streamCount === 0) this.#deactivate(action, source, reason);
   }
 
   /** The peer is no longer one. */
   end(): void {
     this.#sinceMs = undefined;
     this.#figures.isActive = false;
+  }
+
+  #activate(): void {
+    if (this.#sinceMs !== undefined) return;
+    this.#log.info("peer became active", { "peer-id": idText(this.#id) });
+    this.#sinceMs = this.#clock.monotonicMs();
+    this.#figures.isActive = true;
+  }
+
+  #deactivate(action: string, source: string, reason: string): void {
+    const id = idText(this.#id);
+    const fields = { "peer-id": id, "error": `failed to ${action} ${id} on ${source} (${reason})` };
+    if (this.#sinceMs === undefined) return this.#log.debug("peer deactivated again", fields);
+    this.#log.warn("peer became inactive (message send to peer failed)", fields);
+    this.#sinceMs = undefined;
+    this.#version = undefined;
+    this.#figures.isActive = false;
+    this.#figures.disconnectCount++;
   }
 }

@@ -43,7 +43,7 @@ export async function post(context: PeerContext, post: Post): Promise<boolean> {
         PEER_REPLY_SIZE_MAX,
       );
       if (answer.status === 204) {
-        status.activate();
+        status.postArrived();
         return true;
       }
       reason = reasonOf(context, peerId, answer);
@@ -53,7 +53,7 @@ export async function post(context: PeerContext, post: Post): Promise<boolean> {
     }
     picker.markUnreachable(url);
   }
-  status.deactivate(action, source, reason);
+  status.postFailed(action, source, reason);
   context.handler.reportUnreachable(peerId);
   return false;
 }

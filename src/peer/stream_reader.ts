@@ -90,7 +90,7 @@ export class StreamReader implements HttpCallListener {
     if (!hasStreams(headers)) return this.#refuse("it is no member that has streams");
     const { identity, log } = this.#context;
     this.#decoder = this.#kind.decoder(identity.id, this.#peerId, this.#receive);
-    this.#status.activate(fieldValue(headers, SERVER_VERSION_FIELD));
+    this.#status.streamOpened(fieldValue(headers, SERVER_VERSION_FIELD));
     log.info("established TCP streaming connection with remote peer", this.#logFields());
   }
 
@@ -145,17 +145,18 @@ export class StreamReader implements HttpCallListener {
   /** There is no stream. */
   #failDial(reason: string): void {
     if (this.#url !== undefined) this.#picker.markUnreachable(this.#url);
-    this.#status.deactivate("dial", this.#kind.name, reason);
+    this.#status.streamFailed("dial", this.#kind.name, reason);
     this.#scheduleDial();
   }
 
   /** The stream is over. */
   #lose(reason: string, isFailure: boolean): void {
     this.#decoder = undefined;
+    this.#status.streamClosed();
     if (this.#isStopped) return;
     const { log } = this.#context;
     log.warn("lost TCP streaming connection with remote peer", { ...this.#logFields(), "error": reason });
-    if (isFailure) this.#status.deactivate("read", this.#kind.name, reason);
+    if (isFailure) this.#status.streamFailed("read", this.#kind.name, reason);
     this.#scheduleDial();
   }
 

@@ -52,7 +52,7 @@ export class StreamWriter {
     exchange.onDrain(() => this.#goOn());
     exchange.onAbort(() => this.#lose(exchange));
     this.#heartbeat = clock.every(readTimeoutMs / HEARTBEATS_PER_TIMEOUT, () => this.#sendHeartbeat());
-    this.#status.activate(version);
+    this.#status.streamOpened(version);
     log.info("established TCP streaming connection with remote peer", this.#logFields());
   }
 
@@ -93,9 +93,8 @@ export class StreamWriter {
 
   #lose(exchange: HttpExchange): void {
     if (exchange !== this.#exchange) return;
-    this.#exchange = undefined;
     this.#release();
-    this.#status.deactivate("write", this.#kind.name, "the connection was lost");
+    this.#status.streamFailed("write", this.#kind.name, "the connection was lost");
     this.#context.log.warn("lost TCP streaming connection with remote peer", this.#logFields());
     this.#figures.sentFailures++;
     this.#context.handler.reportUnreachable(this.#peerId);
@@ -108,8 +107,10 @@ export class StreamWriter {
     this.#heartbeat?.cancel();
     this.#heartbeat = undefined;
     this.#goOn();
-    exchange?.end();
-    return exchange !== undefined;
+    if (exchange === undefined) return false;
+    this.#status.streamClosed();
+    exchange.end();
+    return true;
   }
 
   #logFields(): Record<string, string> {

@@ -214,3 +214,12 @@ function snapshotHead(message: Message, databaseSize: number, from = message.fro
   const size = bodyHead.length + databaseSize;
   return requestHead("POST /raft/snapshot", from, { "Content-Length": String(size) }) + bodyHead;
 }
+
+test("of a snapshot that failed long ago nobody concludes that the peer cannot be reached", async () => {
+  const world = new World();
+  const { a, b } = await world.pair();
+  const sinceMs = a.transport.activeSinceMs(B)!;
+  b.handler.takePiece = () => Promise.reject(new Error("the disk is full"));
+  expect(await world.wait(a.transport.sendSnapshot(snapshotMessage(A, B), databaseOf(1000).view))).toBe(false);
+  expect(a.transport.activeSinceMs(B)).toBe(sinceMs);
+});
