@@ -26,6 +26,12 @@ export const ApiError = {
   NO_SPACE: etcdError(Code.RESOURCE_EXHAUSTED, "mvcc: database space exceeded"),
   LEASE_NOT_FOUND: etcdError(Code.NOT_FOUND, "requested lease not found"),
   LEASE_EXISTS: etcdError(Code.FAILED_PRECONDITION, "lease already exists"),
+  /** Ours: another member has had it enabled. */
+  AUTH_NOT_ENFORCED: new RpcError(
+    Code.UNAVAILABLE,
+    "keelson: authentication is enabled in this cluster, and this version does not enforce it yet, so that this member " +
+      "serves nobody; ask a member that is etcd, or disable authentication there",
+  ),
   AUTH_NOT_ENABLED: etcdError(Code.FAILED_PRECONDITION, "authentication is not enabled"),
   NO_LEADER: etcdError(Code.UNAVAILABLE, "no leader"),
   LEADER_CHANGED: etcdError(Code.UNAVAILABLE, "leader changed"),

@@ -61,7 +61,11 @@ function checkStream(call: StreamCall, member: Member, leaderless: LeaderlessStr
   if (wantsLeader(call) && call.path !== LEARNER_STREAM) leaderless.add(call);
 }
 
+/** What tells of the server itself, and of nobody's data. */
+const OPEN_TO_ALL = "/grpc.";
+
 function check(call: Call, member: Member): void {
+  if (member.keyspace.auth.isEnabled && !call.path.startsWith(OPEN_TO_ALL)) throw ApiError.AUTH_NOT_ENFORCED;
   const { metadata } = call;
   const version = metadata.get("client-api-version");
   if (version !== undefined && !isUtf8(version)) throw ApiError.INVALID_CLIENT_API_VERSION;

@@ -291,7 +291,7 @@ function learnersFault({ learnersMax }: MemberOptions, { membership }: Bootstrap
 /** Why what was read must not be served; undefined: it may. */
 function faultOf(
   { walPath, database }: DataDirectory,
-  { keyspace }: BootstrapTarget,
+  { keyspace, membership }: BootstrapTarget,
   databaseIndex: number,
   lastIndex: number,
 ): string | undefined {
@@ -299,7 +299,8 @@ function faultOf(
     return `the log in ${walPath} ends with entry ${lastIndex}, but ${database.path} holds the state after entry ` +
       `${databaseIndex}: they do not belong together; restore both from the same backup`;
   }
-  if (keyspace.auth.isEnabled) {
+  // In a cluster it goes on voting, and serves no client (see api): the others may need its vote.
+  if (keyspace.auth.isEnabled && membership.list().length <= 1) {
     return "authentication is enabled in this data directory, and this version does not enforce it yet: everybody " +
       "could read and write everything; start etcd on it, or disable authentication with it first";
   }
