@@ -19,6 +19,7 @@ import { downgrade } from "./cases/downgrade.ts";
 import { etcdctl } from "./cases/etcdctl.ts";
 import { gateway } from "./cases/gateway.ts";
 import { h2spec } from "./cases/h2spec.ts";
+import { members } from "./cases/members.ts";
 import { nodeClient } from "./cases/node_client.ts";
 import { pythonGateway, pythonGrpc } from "./cases/python.ts";
 import { raft } from "./cases/raft.ts";
@@ -43,6 +44,7 @@ const CASES: Case[] = [
   authLog,
   space,
   downgrade,
+  members,
   swap,
   raft,
   differential,
