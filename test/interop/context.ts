@@ -9,6 +9,8 @@ export interface Settings {
   readonly seed: number;
   readonly operations: number;
   readonly port: number;
+  /** Do more of the same, where a test can. */
+  readonly isLong: boolean;
 }
 
 export interface Case {
@@ -19,10 +21,16 @@ export interface Case {
   run(context: Context): Promise<string | void>;
 }
 
+/** What a test has started, to be stopped after it. */
+export interface Running {
+  stop(signal: "SIGTERM" | "SIGKILL"): Promise<unknown>;
+  logTail(): string;
+}
+
 export class Context {
   readonly settings: Settings;
   readonly directory: string;
-  readonly #servers: Server[] = [];
+  readonly #servers: Running[] = [];
   #nextPort: number;
 
   constructor(name: string, settings: Settings) {
@@ -38,7 +46,7 @@ export class Context {
   }
 
   /** A server that is stopped after the test, and whose log is shown if it fails. */
-  adopt(server: Server): Server {
+  adopt<Started extends Running>(server: Started): Started {
     this.#servers.push(server);
     return server;
   }

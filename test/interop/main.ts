@@ -1,7 +1,7 @@
 /**
  * `npm run test:interop`: etcd's own clients, other people's clients and etcd itself against the server under test.
  *
- *   npm run test:interop -- [--only name,...] [--seed N] [--ops N] [--subject "command"] [--list]
+ *   npm run test:interop -- [--only name,...] [--seed N] [--ops N] [--subject "command"] [--long] [--list]
  *
  * The subject is `bun src/main.ts` unless --subject or KEELSON_COMMAND names another command; etcd's flags are appended to
  * it. Needs Go; node and Python for the clients written in them.
@@ -13,6 +13,7 @@ import { buildTools, MissingRequirement } from "./tools.ts";
 import { authLog } from "./cases/auth_log.ts";
 import { bolt } from "./cases/bolt.ts";
 import { clientv3 } from "./cases/clientv3.ts";
+import { clusterMixed } from "./cases/cluster_mixed.ts";
 import { connect } from "./cases/connect.ts";
 import { differential } from "./cases/differential.ts";
 import { downgrade } from "./cases/downgrade.ts";
@@ -49,6 +50,7 @@ const CASES: Case[] = [
   raft,
   differential,
   snapshotTools,
+  clusterMixed,
 ];
 
 const { values: flags } = parseArgs({
@@ -58,6 +60,7 @@ const { values: flags } = parseArgs({
     ops: { type: "string", default: "100000" },
     subject: { type: "string" },
     port: { type: "string", default: "21300" },
+    long: { type: "boolean", default: false },
     list: { type: "boolean", default: false },
   },
 });
@@ -80,6 +83,7 @@ async function main(): Promise<number> {
     seed: flags.seed === undefined ? Math.floor(Math.random() * 1_000_000_000) + 1 : Number(flags.seed),
     operations: Number(flags.ops),
     port: Number(flags.port),
+    isLong: flags.long,
   };
   try {
     await buildTools();

@@ -16,7 +16,17 @@ export const CACHE_DIRECTORY: string = join(PROJECT_DIRECTORY, ".cache", "intero
 const BINARY_DIRECTORY = join(CACHE_DIRECTORY, "bin");
 
 /** Our own Go programs, each a folder of this module. */
-const PROGRAMS = ["differential", "transport", "clientv3", "waldump", "load", "state", "authlog", "dbdump"] as const;
+const PROGRAMS = [
+  "differential",
+  "transport",
+  "clientv3",
+  "waldump",
+  "load",
+  "state",
+  "authlog",
+  "dbdump",
+  "traffic",
+] as const;
 /** What the `tool` lines produce; `server` is etcd itself. */
 const TOOLS = [
   "server",
