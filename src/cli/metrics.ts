@@ -6,12 +6,15 @@ import { AlarmType } from "../keyspace/mod.ts";
 import { type Member, shortVersion } from "../member/mod.ts";
 import { idText } from "../membership/mod.ts";
 import type { Budget } from "../rpc/http2/mod.ts";
+import type { PeerStatistics } from "../peer/mod.ts";
+import { peerMetrics } from "./peer_metrics.ts";
 import { type Metric, metricsText } from "./metrics_text.ts";
 
 /** The body of /metrics. */
-export function memberMetricsText(member: Member, budget: Budget): string {
+export function memberMetricsText(member: Member, peers: PeerStatistics, budget: Budget): string {
   return metricsText([
     ...serverMetrics(member),
+    ...peerMetrics({ memberId: member.id, membership: member.membership, statistics: peers }),
     ...storeMetrics(member),
     ...spaceMetrics(member),
     ...compactionMetrics(member),
@@ -34,6 +37,12 @@ function serverMetrics(member: Member): Metric[] {
       type: "gauge",
       help: "Whether or not this member is a leader. 1 if is, 0 otherwise.",
       value: leader === member.id ? 1 : 0,
+    },
+    {
+      name: "etcd_server_leader_changes_seen_total",
+      type: "counter",
+      help: "The number of leader changes seen.",
+      value: member.statistics.leaderChangeCount,
     },
     {
       name: "etcd_server_proposals_committed_total",

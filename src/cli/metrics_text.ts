@@ -9,11 +9,17 @@ export interface Sample {
   readonly value: number;
 }
 
+/** A histogram that is one of several under a name. */
+export interface HistogramSample {
+  readonly labels: Labels;
+  readonly histogram: Histogram;
+}
+
 export interface Metric {
   readonly name: string;
   readonly help: string;
   readonly type: "gauge" | "counter" | "histogram";
-  readonly value: number | Histogram | readonly Sample[];
+  readonly value: number | Histogram | readonly Sample[] | readonly HistogramSample[];
 }
 
 /** A metric without samples is left out, as Prometheus' own library leaves it out. */
@@ -27,15 +33,23 @@ function metricText({ name, help, type, value }: Metric): string {
 
 function samplesText(name: string, value: Metric["value"]): string {
   if (typeof value === "number") return line(name, {}, value);
-  if (!("bounds" in value)) return value.map((sample) => line(name, sample.labels, sample.value)).join("");
+  if ("bounds" in value) return histogramText(name, {}, value);
+  return value.map((sample: Sample | HistogramSample) =>
+    "histogram" in sample
+      ? histogramText(name, sample.labels, sample.histogram)
+      : line(name, sample.labels, sample.value)
+  ).join("");
+}
+
+function histogramText(name: string, labels: Labels, { bounds, counts, count, sum }: Histogram): string {
   let text = "";
   let below = 0;
-  for (let i = 0; i < value.bounds.length; i++) {
-    below += value.counts[i];
-    text += line(`${name}_bucket`, { le: String(value.bounds[i]) }, below);
+  for (let i = 0; i < bounds.length; i++) {
+    below += counts[i];
+    text += line(`${name}_bucket`, { ...labels, le: String(bounds[i]) }, below);
   }
-  return text + line(`${name}_bucket`, { le: "+Inf" }, value.count) + line(`${name}_sum`, {}, value.sum) +
-    line(`${name}_count`, {}, value.count);
+  return text + line(`${name}_bucket`, { ...labels, le: "+Inf" }, count) + line(`${name}_sum`, labels, sum) +
+    line(`${name}_count`, labels, count);
 }
 
 function line(name: string, labels: Labels, value: number): string {

@@ -8,7 +8,7 @@ import { systemClock, systemCrypto, systemDisk, systemEntropy, systemNetwork } f
 import { AlarmType } from "../keyspace/mod.ts";
 import { type ClusterOrigin, Member } from "../member/mod.ts";
 import { idText } from "../membership/mod.ts";
-import { type Transport, urlAsker } from "../peer/mod.ts";
+import { type PeerStatistics, type Transport, urlAsker } from "../peer/mod.ts";
 import { Budget } from "../rpc/http2/mod.ts";
 import type { Config } from "./config.ts";
 import { connectionsFor, descriptorLimit } from "./descriptors.ts";
@@ -45,7 +45,7 @@ export async function startServer(config: Config, log: ProcessLogger): Promise<R
     await peers.close();
     throw error;
   }
-  serve(config, log, member, front);
+  serve(config, log, member, front, peers.transport.statistics);
   log.info("now serving peer/client/metrics", { "local-member-id": idText(member.id), ...urlFields(config) });
   const running = { config, log, member, front, peers };
   let stopping: Promise<void> | undefined;
@@ -158,7 +158,13 @@ function originOf(config: Config, log: ProcessLogger): Promise<ClusterOrigin> {
 }
 
 /** Opens the doors. */
-function serve(config: Config, log: ProcessLogger, member: Member, front: ClientServer): void {
+function serve(
+  config: Config,
+  log: ProcessLogger,
+  member: Member,
+  front: ClientServer,
+  peerStatistics: PeerStatistics,
+): void {
   const clock = systemClock;
   const budget = new Budget();
   const methods = services(member, {
@@ -182,7 +188,7 @@ function serve(config: Config, log: ProcessLogger, member: Member, front: Client
     cors: config.cors,
     hostWhitelist: config.hostWhitelist,
     status: serverStatus(member),
-    metrics: () => memberMetricsText(member, budget),
+    metrics: () => memberMetricsText(member, peerStatistics, budget),
     log,
     http2: {
       concurrentStreamsMax: config.maxConcurrentStreams,

@@ -728,6 +728,7 @@ export class Member implements MemberDatabase {
     this.#leader = leader;
     if (leader === NO_MEMBER) return;
     this.#leaderSinceMs = clock.monotonicMs();
+    this.statistics.leaderChangeCount++;
   }
 
   #applyConfChange(entry: Entry): void {

@@ -16,6 +16,8 @@ export class Statistics {
   /** Seconds taken to write the database anew, and how many such passes are under way. */
   readonly defragmentSeconds: Histogram = new Histogram(exponentialBounds(0.1, 2, 13));
   defragmentingCount = 0;
+  /** How often another leader was heard of, or the same one again. */
+  leaderChangeCount = 0;
   leasesGrantedCount = 0;
   leasesRevokedCount = 0;
   /** How often the disk did not finish a write to the log in time, and how often this leader handed over for it. */

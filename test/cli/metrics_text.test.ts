@@ -27,3 +27,20 @@ test("a histogram's buckets hold everything below them", () => {
     "",
   ]);
 });
+
+test("histograms of one name are told apart by their labels", () => {
+  const histogram = new Histogram([1]);
+  histogram.observe(0.5);
+  const value = [{ labels: { To: "a" }, histogram }, { labels: { To: "b" }, histogram: new Histogram([1]) }];
+  expect(metricsText([{ name: "h", help: "H.", type: "histogram", value }]).split("\n").slice(2)).toEqual([
+    'h_bucket{To="a",le="1"} 1',
+    'h_bucket{To="a",le="+Inf"} 1',
+    'h_sum{To="a"} 0.5',
+    'h_count{To="a"} 1',
+    'h_bucket{To="b",le="1"} 0',
+    'h_bucket{To="b",le="+Inf"} 0',
+    'h_sum{To="b"} 0',
+    'h_count{To="b"} 0',
+    "",
+  ]);
+});
