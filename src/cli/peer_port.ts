@@ -25,8 +25,8 @@ export class PeerPort {
   }
 
   /**
-   * Opens the sockets. Who comes before the transport is started is told so at once, and tries again: members that start
-   * together do not wait for one another. Throws ListenError, with nothing left open.
+   * Opens the sockets. Who comes before the transport is started is told so at once, and may try again. Throws
+   * ListenError, with nothing left open.
    */
   static async open(config: Config, log: ProcessLogger): Promise<PeerPort> {
     const max = peerConnectionsFor(descriptorLimit());

@@ -17,7 +17,7 @@ import {
   parseVersion,
   type Version,
 } from "../membership/mod.ts";
-import type { AskUrl } from "../peer/mod.ts";
+import type { Answer, AskUrl } from "../peer/mod.ts";
 import type { ClusterOrigin, ExistingCluster, InitialMember } from "./options.ts";
 import { PeerUrlComparison } from "./peer_urls.ts";
 
@@ -49,6 +49,10 @@ export class JoiningError extends Error {
 /** How long a member that begins a cluster waits to hear that it exists already, and one that joins to hear who is in it. */
 const BOOTSTRAP_TIMEOUT_MS = 1000;
 const MEMBERS_TIMEOUT_MS = 10_000;
+
+/** Whoever is about to start says so, and is asked again. */
+const RETRY_MS = 100;
+const UNAVAILABLE = 503;
 
 /** The oldest cluster version that a member can join (etcd's). */
 const CLUSTER_VERSION_MIN: Version = { major: 3, minor: 0, patch: 0, suffix: "" };
@@ -129,18 +133,24 @@ async function fetchCluster(parts: JoiningParts): Promise<TellsCluster> {
 }
 
 /** A text: why there is no answer. */
-async function askForCluster(
-  { ask }: JoiningParts,
-  url: string,
-  timeoutMs: number,
-): Promise<TellsCluster | string> {
-  const answer = await ask(url, { method: "GET", path: "/members", contentType: "", body: EMPTY_BYTES }, timeoutMs);
-  if (answer === undefined) return "no answer";
-  if (answer.status !== 200) return `status ${answer.status}`;
-  if (answer.clusterId === undefined) return "the answer does not say which cluster it is of";
+async function askForCluster(parts: JoiningParts, url: string, timeoutMs: number): Promise<TellsCluster | string> {
+  const { ask, clock } = parts;
+  const question = { method: "GET", path: "/members", contentType: "", body: EMPTY_BYTES } as const;
+  const endMs = clock.monotonicMs() + timeoutMs;
+  for (let leftMs = timeoutMs;; leftMs = endMs - clock.monotonicMs()) {
+    const answer = await ask(url, question, leftMs);
+    if (answer === undefined) return "no answer";
+    if (answer.status !== UNAVAILABLE || leftMs <= RETRY_MS) return clusterOf(answer);
+    await new Promise<void>((resolve) => clock.after(RETRY_MS, resolve));
+  }
+}
+
+function clusterOf({ status, clusterId, body }: Answer): TellsCluster | string {
+  if (status !== 200) return `status ${status}`;
+  if (clusterId === undefined) return "the answer does not say which cluster it is of";
   try {
-    const members = membersFromJson(utf8Text(answer.body));
-    return members.length === 0 ? "it knows no member yet" : { clusterId: answer.clusterId, members };
+    const members = membersFromJson(utf8Text(body));
+    return members.length === 0 ? "it knows no member yet" : { clusterId, members };
   } catch (error) {
     return (error as Error).message;
   }

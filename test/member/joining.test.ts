@@ -58,6 +58,27 @@ test("a member that has run before, and comes without its log, is refused", asyn
   await expect(joinExistingCluster(partsWith({ [A]: started }))).rejects.toThrow("has already been bootstrapped");
 });
 
+test("those who are about to start are asked again, for a while", async () => {
+  const clock = new SimulatedClock();
+  const begin = async (startsAfterMs: number): Promise<string> => {
+    const startMs = clock.nowMs + startsAfterMs;
+    const ask = askThese({ [A]: asBegun("c") });
+    let outcome = "";
+    const parts = partsWith({}, {
+      clock,
+      ask: (url, question, timeoutMs) => {
+        if (url !== A || clock.nowMs >= startMs) return ask(url, question, timeoutMs);
+        return Promise.resolve({ status: 503, contentType: "", body: new Uint8Array(0), clusterId: undefined });
+      },
+    });
+    beginNewCluster(parts).then(() => outcome = "begun", () => outcome = "refused");
+    for (; outcome === ""; await clock.advance(10)) if (clock.nowMs > startMs + 10_000) return "undecided";
+    return outcome;
+  };
+  expect(await begin(500)).toBe("refused");
+  expect(await begin(5000)).toBe("begun");
+});
+
 test("a member joins under the id that the cluster gave it, whoever of the others answers", async () => {
   const existing = { clusterId: CLUSTER_ID, memberId: OWN_ID, members: JOINED.members };
   expect(await joinExistingCluster(partsWith({ [A]: JOINED, [B]: JOINED }))).toEqual({ existing });
