@@ -6,7 +6,7 @@ import { ETCD_VERSION } from "../base/version.ts";
 import { ClientServer, type ServerStatus } from "../http/mod.ts";
 import { systemClock, systemCrypto, systemDisk, systemEntropy, systemNetwork } from "../io/system/mod.ts";
 import { AlarmType } from "../keyspace/mod.ts";
-import { type ClusterOrigin, Member } from "../member/mod.ts";
+import { type ClusterOrigin, Member, MEMBER_ERROR_TEXTS } from "../member/mod.ts";
 import { idText } from "../membership/mod.ts";
 import { type PeerStatistics, type Transport, urlAsker } from "../peer/mod.ts";
 import { Budget } from "../rpc/http2/mod.ts";
@@ -212,7 +212,7 @@ function serverStatus(member: Member): ServerStatus {
     linearizableRead: () =>
       new Promise((resolve, reject) =>
         member.linearizableRead((error) =>
-          error === undefined ? resolve() : reject(new Error(`etcdserver: ${error.replaceAll("_", " ")}`))
+          error === undefined ? resolve() : reject(new Error(MEMBER_ERROR_TEXTS[error]))
         )
       ),
     versions: () => ({

@@ -30,7 +30,7 @@ export type { ClusterOrigin, ExistingCluster, InitialMember, MemberOptions } fro
 export { beginNewCluster, joinExistingCluster, JoiningError, type JoiningParts } from "./joining.ts";
 export { PeerUrlComparison, type PeerUrlParts } from "./peer_urls.ts";
 export type { CompactionRetention } from "./auto_compaction.ts";
-export type { MemberError, Settle } from "./proposals.ts";
+export { MEMBER_ERROR_TEXTS, type MemberError, type Settle } from "./proposals.ts";
 export { type DowngradeError, type DowngradeSettle, shortVersion } from "./versions.ts";
 export type { KvHashError, KvHashSettle } from "./kv_hash.ts";
 export { CorruptionError, type CorruptionOptions } from "./corruption.ts";

@@ -13,8 +13,9 @@ import type { KvHashSettle } from "./kv_hash.ts";
 import type { ReconfigurationSettle } from "./membership_changes.ts";
 import { answerHashKv, HASH_KV_PATH } from "./peer_hash.ts";
 import { JSON_TYPE, LEASES_INTERNAL_PATH, LEASES_PATH, PROMOTE_PATH, PROTOBUF_TYPE } from "./peer_questions.ts";
-import { LEASE_TEXTS, MEMBER_ERROR_TEXTS, PROMOTION_TEXTS } from "./peer_texts.ts";
+import { LEASE_TEXTS, PROMOTION_TEXTS } from "./peer_texts.ts";
 import type { Read } from "./pending_reads.ts";
+import { MEMBER_ERROR_TEXTS } from "./proposals.ts";
 
 export interface PeerAnswersParts {
   /** Renews a lease in the name of another member: its TTL, 0 where there is no such lease; undefined: not the leader. */

@@ -1,5 +1,4 @@
 /** How errors are put on the peer port (frozen: who asks tells some of them apart by their texts). Source: etcd 3.7.1. */
-import type { MemberError } from "./proposals.ts";
 
 export const PROMOTION_TEXTS = {
   member_not_found: "membership: ID not found",
@@ -12,14 +11,3 @@ export const LEASE_TEXTS = {
   NOT_PRIMARY: "not a primary lessor",
   TIMEOUT: "waiting for node to catch up its applied index has timed out",
 } as const;
-
-export const MEMBER_ERROR_TEXTS: Readonly<Record<MemberError, string>> = {
-  no_leader: "etcdserver: no leader",
-  leader_changed: "etcdserver: leader changed",
-  timeout: "etcdserver: request timed out",
-  timeout_leader_failure: "etcdserver: request timed out, possibly due to previous leader failure",
-  timeout_connection_lost: "etcdserver: request timed out, possibly due to connection lost",
-  stopped: "etcdserver: server stopped",
-  too_many_requests: "etcdserver: too many requests",
-  request_too_large: "etcdserver: request is too large",
-};

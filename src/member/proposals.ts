@@ -16,6 +16,18 @@ export type MemberError =
   | "too_many_requests"
   | "request_too_large";
 
+/** How etcd puts these errors where they reach people (clients get them with a code). */
+export const MEMBER_ERROR_TEXTS: Readonly<Record<MemberError, string>> = {
+  no_leader: "etcdserver: no leader",
+  leader_changed: "etcdserver: leader changed",
+  timeout: "etcdserver: request timed out",
+  timeout_leader_failure: "etcdserver: request timed out, possibly due to previous leader failure",
+  timeout_connection_lost: "etcdserver: request timed out, possibly due to connection lost",
+  stopped: "etcdserver: server stopped",
+  too_many_requests: "etcdserver: too many requests",
+  request_too_large: "etcdserver: request is too large",
+};
+
 /** Called exactly once: with an outcome, or with the reason why there is none. */
 export type Settle = (outcome: Outcome | undefined, error: MemberError | undefined) => void;
 
