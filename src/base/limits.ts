@@ -150,7 +150,10 @@ export const PEER_MESSAGE_SIZE_MAX = 128 * 1024 * 1024;
 /** The same for the message ahead of a snapshot's database (etcd's figure). */
 export const PEER_SNAPSHOT_HEAD_SIZE_MAX = 64 * 1024 * 1024;
 
-/** Membership changes that wait for a leader; more are answered "too many requests". */
+/**
+ * Membership changes that wait for a leader; more are answered "too many requests". Also those of other members that a leader
+ * holds until it may make them; more are refused by raft.
+ */
 export const MEMBERSHIP_CHANGES_MAX = 64;
 
 /** Streams that want a leader; closed ones among them are let go of when there are so many, and then at twice what is left. */

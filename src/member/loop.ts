@@ -20,6 +20,7 @@ import { WriteGivenUp } from "../storage/database.ts";
 import type { Wal, WalSnapshot } from "../storage/wal/mod.ts";
 import { decodeRaftRequest, type RaftRequest } from "../wire/mod.ts";
 import type { Inbox } from "./inbox.ts";
+import { HeldChanges } from "./held_changes.ts";
 import { Jobs } from "./jobs.ts";
 import type { MembershipChanges } from "./membership_changes.ts";
 import type { PendingReads } from "./pending_reads.ts";
@@ -134,6 +135,8 @@ export class Loop {
   #committed: Entry[] = [];
   #committedNext = 0;
   #running: Running | undefined;
+
+  readonly #heldChanges = new HeldChanges();
 
   /** Proposals that only a leader may make: dropped by any other. */
   #leaderProposals: Uint8Array[] = [];
@@ -330,7 +333,7 @@ export class Loop {
     for (let count = 1;; count++) {
       const message = inbox.next();
       if (message === undefined) return;
-      raft.step(message);
+      if (!raft.isChangePending || !this.#heldChanges.hold(message)) raft.step(message);
       if (count % MESSAGES_PER_CLOCK_READING === 0 && this.#isTimeUp()) return;
     }
   }
@@ -338,6 +341,7 @@ export class Loop {
   /** What clients ask for waits for a leader that takes it. */
   #propose(): void {
     const { raft, proposals, changes } = this.#parts;
+    this.#heldChanges.release(() => raft.isChangePending, (message) => raft.step(message));
     if (this.#leaderProposals.length > 0) {
       const leaderProposals = this.#leaderProposals;
       this.#leaderProposals = [];
@@ -345,7 +349,7 @@ export class Loop {
     }
     if (raft.leader === NO_MEMBER || raft.transferee !== NO_MEMBER) return proposals.hold();
     proposals.drain((data) => raft.propose(data));
-    changes.drain((data) => raft.propose(data, EntryType.CONF_CHANGE));
+    changes.drain((data) => !raft.isChangePending && raft.propose(data, EntryType.CONF_CHANGE));
   }
 
   #takeReady(): void {
@@ -594,6 +598,8 @@ export class Loop {
     const { applier, proposals, clock } = this.#parts;
     if (entry.type !== EntryType.NORMAL) {
       this.#parts.applyConfChange(entry);
+      // The next one may be made.
+      this.wake();
       return this.#advance(entry);
     }
     if (entry.data.length === 0) {

@@ -19,9 +19,9 @@
  *
  * Absent: how messages travel (peer).
  *
- * Read: options, request_ids, proposals, pending_reads, membership_changes (reconfiguration_checks, promotions), inbox,
- * jobs, loop, peers (snapshot_sender, snapshot_receiver), peer_questions (peer_hash, peer_texts), peer_answers
- * (applied_waits), snapshot_install, disk_watch, duties, kv_hash, corruption, space_alarm, space_monitor
+ * Read: options, request_ids, proposals, pending_reads, membership_changes (held_changes, reconfiguration_checks,
+ * promotions), inbox, jobs, loop, peers (snapshot_sender, snapshot_receiver), peer_questions (peer_hash, peer_texts),
+ * peer_answers (applied_waits), snapshot_install, disk_watch, duties, kv_hash, corruption, space_alarm, space_monitor
  * (prefix_survey), auto_compaction, versions, leader_transfer, leader_loss, checkpoints (buckets with lease_rows,
  * v2_store, checkpoint_policy, checkpointer, state_hash), starts (restore, database_start, bootstrap_defragment,
  * force_new_cluster, bootstrap), joining (peer_urls), member.

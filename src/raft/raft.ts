@@ -75,6 +75,11 @@ export class Raft {
   get transferee(): bigint {
     return this.#state.transferee;
   }
+  /** This member leads, and would refuse a change of the configuration: one is not applied yet. */
+  get isChangePending(): boolean {
+    const { role, pendingConfIndex, apply } = this.#state;
+    return role === "leader" && pendingConfIndex > apply.applied;
+  }
   /** What is known of every member; up to date only at the leader. To look at, never to change. */
   get progress(): ProgressTracker {
     return this.#state.tracker;

@@ -102,6 +102,22 @@ describe("adding", () => {
   });
 });
 
+test("changes asked for at once, of several members, are made one after the other", async () => {
+  const { cluster, atLeader } = await healthyCluster();
+  const clients = cluster.machines.map((machine) => new ClusterClient(cluster, machine));
+  const startMs = cluster.clock.nowMs;
+  const errors = await Promise.all([
+    ...clients.map((client, i) => client.errorOf(memberAdd, { peerURLs: [peerUrl(`n${i}`)], isLearner: true })),
+    ...clients.map((client, i) => client.errorOf(memberUpdate, { ID: 7n, peerURLs: [peerUrl(`o${i}`)] })),
+  ]);
+  expect(cluster.clock.nowMs - startMs).toBeLessThan(200);
+  const TOO_MANY = "9 etcdserver: too many learner members in cluster";
+  const UNKNOWN = "5 etcdserver: member not found";
+  expect(errors.sort()).toEqual([UNKNOWN, UNKNOWN, UNKNOWN, TOO_MANY, TOO_MANY, "none"]);
+  expect((await atLeader.call(memberList)).members).toHaveLength(4);
+  await cluster.stopAll();
+});
+
 const UNHEALTHY = "14 etcdserver: unhealthy cluster";
 const NOT_STARTED = "2 etcdserver: re-configuration failed due to not enough started members";
 
