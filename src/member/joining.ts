@@ -46,13 +46,20 @@ export class JoiningError extends Error {
   }
 }
 
-/** How long a member that begins a cluster waits to hear that it exists already, and one that joins to hear who is in it. */
-const BOOTSTRAP_TIMEOUT_MS = 1000;
-const MEMBERS_TIMEOUT_MS = 10_000;
+/** How long others are waited for, and whether to ask again whoever gave this answer. */
+interface Patience {
+  readonly timeoutMs: number;
+  readonly asksAgain: (answer: Answer | undefined) => boolean;
+}
 
-/** Whoever is about to start says so, and is asked again. */
+/**
+ * A member that begins a cluster can do nothing before the others are there, and they may just be starting too: it asks
+ * until it hears from them, as long as etcd waits for an answer.
+ */
+const BEGINNING: Patience = { timeoutMs: 1000, asksAgain: (answer) => answer === undefined || isStarting(answer) };
+/** One that joins is told soon where nobody is. */
+const JOINING: Patience = { timeoutMs: 10_000, asksAgain: (answer) => answer !== undefined && isStarting(answer) };
 const RETRY_MS = 100;
-const UNAVAILABLE = 503;
 
 /** The oldest cluster version that a member can join (etcd's). */
 const CLUSTER_VERSION_MIN: Version = { major: 3, minor: 0, patch: 0, suffix: "" };
@@ -69,8 +76,13 @@ export async function beginNewCluster(parts: JoiningParts): Promise<ClusterOrigi
   const { initial, name, clusterToken, crypto } = parts;
   const own = initial.find((member) => member.name === name)!;
   const id = bootstrapMemberId(own.peerUrls, clusterToken, (data) => crypto.sha1(data));
-  const answers = await Promise.all(otherUrls(parts).map((url) => askForCluster(parts, url, BOOTSTRAP_TIMEOUT_MS)));
-  for (const answer of answers) if (typeof answer !== "string") checkNotStarted(answer.members, id);
+  // All of them: one whose disk was wiped as well, and that has begun again, would not know.
+  await Promise.all(
+    otherUrls(parts).map(async (url) => {
+      const told = await askForCluster(parts, url, BEGINNING);
+      if (typeof told !== "string") checkNotStarted(told.members, id);
+    }),
+  );
   return { initial };
 }
 
@@ -113,39 +125,46 @@ function otherUrls({ initial, name }: JoiningParts): string[] {
 
 type TellsCluster = Omit<ExistingCluster, "memberId">;
 
-/** From the first that tells. */
+/** What the first of the others says that can tell; all are asked at once. */
 async function fetchCluster(parts: JoiningParts): Promise<TellsCluster> {
-  const urls = otherUrls(parts);
+  const failures: string[] = [];
   const { promise, resolve } = Promise.withResolvers<TellsCluster | undefined>();
-  const asked = urls.map(async (url) => {
-    const answer = await askForCluster(parts, url, MEMBERS_TIMEOUT_MS);
-    if (typeof answer !== "string") resolve(answer);
-    else parts.log.warn("failed to get cluster response", { "address": `${url}/members`, "error": answer });
+  const asked = otherUrls(parts).map(async (url) => {
+    const told = await askForCluster(parts, url, JOINING);
+    if (typeof told !== "string") return resolve(told);
+    parts.log.warn("failed to get cluster response", { "address": `${url}/members`, "error": told });
+    failures.push(`${url}: ${told}`);
   });
   Promise.all(asked).then(() => resolve(undefined));
   const cluster = await promise;
   if (cluster !== undefined) return cluster;
-  const whom = urls.length === 0 ? "--initial-cluster names nobody but this member" : `asked ${urls.join(",")}`;
+  const reason = failures.length === 0 ? "--initial-cluster names nobody but this member" : failures.join("; ");
   throw new JoiningError(
     "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs " +
-      `(${whom}): name members that run in --initial-cluster, or start a new cluster with --initial-cluster-state=new`,
+      `(${reason}): name members that run in --initial-cluster, or start a new cluster with --initial-cluster-state=new`,
   );
 }
 
 /** A text: why there is no answer. */
-async function askForCluster(parts: JoiningParts, url: string, timeoutMs: number): Promise<TellsCluster | string> {
+async function askForCluster(parts: JoiningParts, url: string, patience: Patience): Promise<TellsCluster | string> {
   const { ask, clock } = parts;
   const question = { method: "GET", path: "/members", contentType: "", body: EMPTY_BYTES } as const;
-  const endMs = clock.monotonicMs() + timeoutMs;
-  for (let leftMs = timeoutMs;; leftMs = endMs - clock.monotonicMs()) {
+  const endMs = clock.monotonicMs() + patience.timeoutMs;
+  for (let leftMs = patience.timeoutMs;; leftMs = endMs - clock.monotonicMs()) {
     const answer = await ask(url, question, leftMs);
-    if (answer === undefined) return "no answer";
-    if (answer.status !== UNAVAILABLE || leftMs <= RETRY_MS) return clusterOf(answer);
+    if (!patience.asksAgain(answer) || endMs - clock.monotonicMs() <= RETRY_MS) return clusterOf(answer);
     await new Promise<void>((resolve) => clock.after(RETRY_MS, resolve));
   }
 }
 
-function clusterOf({ status, clusterId, body }: Answer): TellsCluster | string {
+/** It is there, and does not take part in its cluster yet. */
+function isStarting({ status }: Answer): boolean {
+  return status === 503;
+}
+
+function clusterOf(answer: Answer | undefined): TellsCluster | string {
+  if (answer === undefined) return "no answer";
+  const { status, clusterId, body } = answer;
   if (status !== 200) return `status ${status}`;
   if (clusterId === undefined) return "the answer does not say which cluster it is of";
   try {

@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test";
 import { silentLogger } from "../../src/io/log.ts";
 import { systemCrypto } from "../../src/io/system/mod.ts";
-import { beginNewCluster, joinExistingCluster, type JoiningParts } from "../../src/member/mod.ts";
+import { beginNewCluster, type ClusterOrigin, joinExistingCluster, type JoiningParts } from "../../src/member/mod.ts";
 import { bootstrapMemberId, type Member } from "../../src/membership/mod.ts";
+import type { Answer, AskUrl } from "../../src/peer/mod.ts";
 import { askThese, type RunningMember } from "../harness/answers.ts";
 import { SimulatedClock } from "../harness/simulated_clock.ts";
 
@@ -46,11 +47,17 @@ function asBegun(name: string): RunningMember {
 
 test("a new cluster begins, whether or not the others are there", async () => {
   const { initial } = partsWith({});
-  expect(await beginNewCluster(partsWith({}))).toEqual({ initial });
-  expect(await beginNewCluster(partsWith({ [A]: asBegun("") }))).toEqual({ initial });
+  const clock = new SimulatedClock();
+  for (const running of [{}, { [A]: asBegun("") }] as Record<string, RunningMember>[]) {
+    let begun: ClusterOrigin | undefined;
+    beginNewCluster(partsWith(running, { clock })).then((origin) => begun = origin);
+    await clock.advance(1000);
+    expect(begun).toEqual({ initial });
+  }
 });
 
-test("a member that has run before, and comes without its log, is refused", async () => {
+test("a member that has run before, and comes without its log, is refused, whoever else has forgotten it", async () => {
+  await expect(beginNewCluster(partsWith({ [A]: asBegun(""), [B]: asBegun("c") }))).rejects.toThrow("bootstrapped");
   await expect(beginNewCluster(partsWith({ [B]: asBegun("c") }))).rejects.toThrow(
     /^member [0-9a-f]+ has already been bootstrapped, but its data directory has no log.*etcdctl member remove/,
   );
@@ -58,25 +65,25 @@ test("a member that has run before, and comes without its log, is refused", asyn
   await expect(joinExistingCluster(partsWith({ [A]: started }))).rejects.toThrow("has already been bootstrapped");
 });
 
-test("those who are about to start are asked again, for a while", async () => {
+/** What becomes of a member whose disk was wiped, where another one starts a while after it. */
+async function outcomeWhere(startsAfterMs: number, before: Answer | undefined): Promise<string> {
   const clock = new SimulatedClock();
-  const begin = async (startsAfterMs: number): Promise<string> => {
-    const startMs = clock.nowMs + startsAfterMs;
-    const ask = askThese({ [A]: asBegun("c") });
-    let outcome = "";
-    const parts = partsWith({}, {
-      clock,
-      ask: (url, question, timeoutMs) => {
-        if (url !== A || clock.nowMs >= startMs) return ask(url, question, timeoutMs);
-        return Promise.resolve({ status: 503, contentType: "", body: new Uint8Array(0), clusterId: undefined });
-      },
-    });
-    beginNewCluster(parts).then(() => outcome = "begun", () => outcome = "refused");
-    for (; outcome === ""; await clock.advance(10)) if (clock.nowMs > startMs + 10_000) return "undecided";
-    return outcome;
-  };
-  expect(await begin(500)).toBe("refused");
-  expect(await begin(5000)).toBe("begun");
+  const startMs = clock.nowMs + startsAfterMs;
+  const running = askThese({ [A]: asBegun("c") });
+  const ask: AskUrl = (url, question, timeoutMs) =>
+    url !== A || clock.nowMs >= startMs ? running(url, question, timeoutMs) : Promise.resolve(before);
+  let outcome: string | undefined;
+  beginNewCluster(partsWith({}, { clock, ask })).then(() => outcome = "begun", () => outcome = "refused");
+  for (; outcome === undefined; await clock.advance(10)) if (clock.nowMs > startMs + 10_000) return "undecided";
+  return outcome;
+}
+
+test("those who are about to start are asked again, for a while", async () => {
+  const starting: Answer = { status: 503, contentType: "", body: new Uint8Array(0) };
+  for (const before of [undefined, starting]) {
+    expect(await outcomeWhere(500, before)).toBe("refused");
+    expect(await outcomeWhere(5000, before)).toBe("begun");
+  }
 });
 
 test("a member joins under the id that the cluster gave it, whoever of the others answers", async () => {
