@@ -1,5 +1,6 @@
 /** What a row of the table is, how much of everything is measured, and the bars that several rows share. */
 import type { Server } from "../interop/process.ts";
+import type { Cluster } from "./cluster.ts";
 import type { Figures } from "./measure.ts";
 
 /** How much of everything. */
@@ -24,6 +25,9 @@ export interface Scale {
   /** Longest wait for files that are no longer needed to be removed; etcd looks every 30 s. */
   readonly restSeconds: number;
   readonly snapshotSaves: number;
+  /** How often a leader is killed: rounds, and kills in each. */
+  readonly killRounds: number;
+  readonly killsPerRound: number;
 }
 
 export const FULL: Scale = {
@@ -42,6 +46,8 @@ export const FULL: Scale = {
   besideSeconds: 20,
   restSeconds: 40,
   snapshotSaves: 3,
+  killRounds: 5,
+  killsPerRound: 4,
 };
 
 /** Ratios in about a minute, for continuous integration: too short to be quoted. */
@@ -61,6 +67,8 @@ export const SMOKE: Scale = {
   besideSeconds: 3,
   restSeconds: 3,
   snapshotSaves: 1,
+  killRounds: 1,
+  killsPerRound: 3,
 };
 
 /** A figure is compared as subject / etcd ("ratio"), or held to a bound of its own ("value"). */
@@ -75,6 +83,8 @@ export interface FigureDefinition {
   readonly unit: string;
   readonly digits: number;
   readonly bar?: Bar;
+  /** The worst of what was measured stands for all of it, not the median. */
+  readonly isWorst?: boolean;
 }
 
 export interface Row {
@@ -112,4 +122,16 @@ export interface Group {
   /** Groups that fill a large store run once, whatever the rounds. */
   readonly once: boolean;
   run(server: Server, scale: Scale, wanted: (row: string) => boolean): Promise<Record<string, Figures>>;
+}
+
+/** Rows that share a cluster of three: as above. */
+export interface ClusterGroup {
+  readonly rows: string[];
+  rounds(scale: Scale): number;
+  /** A row that measures several times within a round gives the figures of each time. */
+  runOnCluster(
+    cluster: Cluster,
+    scale: Scale,
+    wanted: (row: string) => boolean,
+  ): Promise<Record<string, Figures | Figures[]>>;
 }

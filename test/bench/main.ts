@@ -13,7 +13,8 @@ import { parseArgs } from "node:util";
 import { etcdCommand, Server, type ServerKind } from "../interop/process.ts";
 import { buildTools, MissingRequirement, PROJECT_DIRECTORY } from "../interop/tools.ts";
 import type { Figures } from "./measure.ts";
-import { FULL, type Group, type Scale, SMOKE } from "./definitions.ts";
+import { Cluster } from "./cluster.ts";
+import { type ClusterGroup, FULL, type Group, type Scale, SMOKE } from "./definitions.ts";
 import { GROUPS, ROWS } from "./rows.ts";
 import { type Measured, printTable } from "./table.ts";
 
@@ -80,21 +81,23 @@ function machine() {
 }
 
 async function runGroup(
-  group: Group,
+  group: Group | ClusterGroup,
   scale: Scale,
   wanted: (row: string) => boolean,
   measured: Measured,
 ): Promise<void> {
-  const rounds = group.once ? 1 : scale.rounds;
+  const rounds = "rounds" in group ? group.rounds(scale) : group.once ? 1 : scale.rounds;
   for (let round = 0; round < rounds; round++) {
     const order: ServerKind[] = round % 2 === 0 ? ["etcd", "subject"] : ["subject", "etcd"];
     for (const kind of order) {
       console.error(`round ${round + 1} of ${rounds}, ${kind}: ${group.rows.filter(wanted).join(", ")}`);
+      const startMs = performance.now();
       try {
-        const figures = await runOnFreshServer(kind, group, scale, wanted);
+        const figures = await runAfresh(kind, group, scale, wanted);
         for (const [row, values] of Object.entries(figures)) {
-          if (wanted(row)) (measured[kind][row] ??= []).push(values);
+          if (wanted(row)) (measured[kind][row] ??= []).push(...[values].flat());
         }
+        console.error(`  took ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
       } catch (error) {
         // The other figures are still worth having; the table says which are missing.
         console.error(error instanceof Error ? error.message : error);
@@ -104,31 +107,30 @@ async function runGroup(
   }
 }
 
-async function runOnFreshServer(
+/** On a server, or a cluster, that has just been started with an empty directory. */
+async function runAfresh(
   kind: ServerKind,
-  group: Group,
+  group: Group | ClusterGroup,
   scale: Scale,
   wanted: (row: string) => boolean,
-): Promise<Record<string, Figures>> {
+): Promise<Record<string, Figures | Figures[]>> {
   const directory = join(OUTPUT_DIRECTORY, "run");
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true });
   const port = Number(flags.port);
-  const server = new Server({
-    kind,
-    command: kind === "etcd" ? etcdCommand() : flags.subject,
-    directory,
-    clientPort: port,
-    peerPort: port + 1,
-  });
+  const options = { kind, command: kind === "etcd" ? etcdCommand() : flags.subject, directory };
+  const servers = "runOnCluster" in group
+    ? new Cluster({ ...options, firstPort: port })
+    : new Server({ ...options, clientPort: port, peerPort: port + 1 });
   try {
-    await server.start();
-    return await group.run(server, scale, wanted);
+    await servers.start();
+    if ("runOnCluster" in group) return await group.runOnCluster(servers as Cluster, scale, wanted);
+    return await group.run(servers as Server, scale, wanted);
   } catch (error) {
-    console.error(server.logTail());
+    console.error(servers.logTail());
     throw error;
   } finally {
-    await server.stop("SIGKILL");
+    await servers.stop("SIGKILL");
     rmSync(directory, { recursive: true, force: true });
   }
 }

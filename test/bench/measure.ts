@@ -47,20 +47,31 @@ export function diskUsage(directory: string): number {
   return size;
 }
 
-/** Runs a load with the server's processor time measured around it, divided by the number of requests. */
-export async function withCpu(server: Server, count: number, load: () => Promise<Figures>): Promise<Figures> {
-  const before = cpuMicroseconds(server.pid);
+/** Runs a load with the processor time of all servers measured around it, divided by the number of requests. */
+export async function withCpu(
+  servers: Server | readonly Server[],
+  count: number,
+  load: () => Promise<Figures>,
+): Promise<Figures> {
+  const total = () => [servers].flat().reduce((sum, server) => sum + cpuMicroseconds(server.pid), 0);
+  const before = total();
   const figures = await load();
-  return { ...figures, cpu: (cpuMicroseconds(server.pid) - before) / count };
+  return { ...figures, cpu: (total() - before) / count };
+}
+
+/** What a load is sent to. */
+export interface Target {
+  /** host:port, or several, parted by commas. */
+  readonly endpoint: string;
 }
 
 const LOAD_TIMEOUT_MS = 20 * 60_000;
 
 /** etcd's own benchmark tool: requests per second, and latencies in milliseconds. */
-export async function benchmark(server: Server, args: string[]): Promise<Figures> {
+export async function benchmark(target: Target, args: string[]): Promise<Figures> {
   const { stdout } = await executeOrThrow(
     programPath("benchmark"),
-    ["--endpoints", server.endpoint, "--precise", ...args],
+    ["--endpoints", target.endpoint, "--precise", ...args],
     { timeoutMs: LOAD_TIMEOUT_MS, environment: { ETCD_CLIENT_DEBUG: "error" } },
   );
   const number = (pattern: RegExp) => {
@@ -86,6 +97,7 @@ export interface LoadResult {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly p999Ms: number;
+  readonly maxMs: number;
   readonly meanMs: number;
   readonly extra?: number;
   readonly readyUnixMs?: number;
@@ -93,10 +105,10 @@ export interface LoadResult {
 }
 
 /** `onBegin` is called when the program says that its preparations are over. */
-export async function load(server: Server, command: string, args: string[], onBegin?: () => void): Promise<LoadResult> {
+export async function load(target: Target, command: string, args: string[], onBegin?: () => void): Promise<LoadResult> {
   const { code, stdout, stderr } = await execute(
     programPath("load"),
-    [command, "--endpoint", server.endpoint, ...args],
+    [command, "--endpoint", target.endpoint, ...args],
     {
       timeoutMs: LOAD_TIMEOUT_MS,
       onLine: (line) => {

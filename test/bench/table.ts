@@ -15,10 +15,12 @@ export function printTable(measured: Measured, scale: Scale, wanted: (row: strin
   for (const row of ROWS) {
     if (!wanted(row.name)) continue;
     let title = row.title;
-    if (["million", "registry", "disk"].includes(row.name)) title = `${scale.largeKeys.toLocaleString("en")} ${title}`;
+    if (["million", "registry", "disk", "cluster-join"].includes(row.name)) {
+      title = `${scale.largeKeys.toLocaleString("en")} ${title}`;
+    }
     for (const [name, definition] of Object.entries(row.figures)) {
-      const etcd = medianOf(measured.etcd[row.name], name);
-      const subject = medianOf(measured.subject[row.name], name);
+      const etcd = summary(measured.etcd[row.name], name, definition);
+      const subject = summary(measured.subject[row.name], name, definition);
       const verdict = judge(definition.bar, etcd, subject);
       if (verdict === "reached") reached++;
       if (verdict === "FALLS SHORT") missed++;
@@ -45,9 +47,14 @@ function line(cells: string[]): string {
     `  ${cells[6]!}`;
 }
 
-function medianOf(rounds: Figures[] | undefined, name: string): number | undefined {
+function summary(
+  rounds: Figures[] | undefined,
+  name: string,
+  definition: FigureDefinition,
+): number | undefined {
   const values = (rounds ?? []).map((figures) => figures[name]).filter((value) => value !== undefined);
-  return values.length === 0 ? undefined : median(values);
+  if (values.length === 0) return undefined;
+  return definition.isWorst ? Math.max(...values) : median(values);
 }
 
 function show(definition: FigureDefinition, value: number | undefined): string {
@@ -64,7 +71,8 @@ function showRatio(ratio: number): string {
 function showBar(bar: Bar | undefined): string {
   if (bar === undefined) return "";
   const unit = bar.kind === "ratio" ? " x" : "";
-  return bar.least !== undefined ? `>= ${bar.least}${unit}` : `<= ${bar.most}${unit}`;
+  const [sign, value] = bar.least !== undefined ? [">=", bar.least] : ["<=", bar.most!];
+  return `${sign} ${Number(value.toFixed(2))}${unit}`;
 }
 
 function judge(bar: Bar | undefined, etcd: number | undefined, subject: number | undefined): string {

@@ -90,6 +90,8 @@ export interface ServerOptions {
   readonly advertisedPort?: number;
   /** One that another server has worked on. Default: one of its own below `directory`. */
   readonly dataDirectory?: string;
+  /** Longest time from the start to the first linearizable read. */
+  readonly readyTimeoutMs?: number;
 }
 
 /** One server process with its data directory and log. */
@@ -100,6 +102,7 @@ export class Server {
   readonly dataDirectory: string;
   readonly logPath: string;
   readonly #words: string[];
+  readonly #readyTimeoutMs: number;
   #child: ChildProcess | undefined;
 
   constructor(options: ServerOptions) {
@@ -111,6 +114,7 @@ export class Server {
     this.url = `http://${this.endpoint}`;
     this.dataDirectory = options.dataDirectory ?? join(options.directory, `${name}.etcd`);
     this.logPath = join(options.directory, `${name}.log`);
+    this.#readyTimeoutMs = options.readyTimeoutMs ?? READY_TIMEOUT_MS;
     this.#words = [
       ...options.command.split(/\s+/),
       ...["--name", "interop", "--data-dir", this.dataDirectory, "--log-level", "warn"],
@@ -140,8 +144,8 @@ export class Server {
       "--endpoint",
       this.endpoint,
       "--timeout",
-      `${READY_TIMEOUT_MS}ms`,
-    ]);
+      `${this.#readyTimeoutMs}ms`,
+    ], { timeoutMs: 2 * this.#readyTimeoutMs });
     const exited = new Promise<undefined>((resolve) => {
       child.once("error", () => resolve(undefined));
       child.once("exit", () => resolve(undefined));

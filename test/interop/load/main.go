@@ -1,8 +1,8 @@
 // Load makes the loads that etcd's own benchmark tool cannot: calls with deadlines, compare-and-put transactions, keys
-// shaped as Kubernetes', pages out of a million keys, ten thousand watchers, a large range beside a watch. Each subcommand
-// prints one line of JSON with what it measured on the client's side.
+// shaped as Kubernetes', pages out of a million keys, ten thousand watchers, a large range beside a watch, writes to those
+// who survive a leader, a member that catches up. Each subcommand prints one line of JSON with what it measured on the client's side.
 //
-// Files in reading order: main (subcommands, results), calls (put, txn), pages, watch, large_range, ready.
+// Files in reading order: main (subcommands, results), calls (put, txn), pages, watch, large_range, ready, leaderless, caught_up.
 package main
 
 import (
@@ -41,11 +41,13 @@ var commands = map[string]func(arguments []string) (result, error){
 	"watch":       watchCommand,
 	"large-range": largeRangeCommand,
 	"ready":       readyCommand,
+	"leaderless":  leaderlessCommand,
+	"caught-up":   caughtUpCommand,
 }
 
 func main() {
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: load put|txn|pages|watch|large-range|ready --endpoint HOST:PORT [flags]")
+		fmt.Fprintln(os.Stderr, "usage: load put|txn|pages|watch|large-range|ready|leaderless|caught-up --endpoint HOST:PORT [flags]")
 		os.Exit(2)
 	}
 	r, err := commands[os.Args[1]](os.Args[2:])
