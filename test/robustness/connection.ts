@@ -27,6 +27,8 @@ export interface Status {
 export const LOST = -1;
 
 export interface ConnectionOptions {
+  /** Default: the loopback address. */
+  readonly host?: string;
   /** Window of each stream. Given, nothing is granted beyond it unless `grant` is called. Default: as much as is read. */
   readonly streamWindow?: number;
   /** The same for the connection. Default: never in the way. */
@@ -54,7 +56,7 @@ export class Connection {
 
   /** Resolves when the socket is connected. */
   static async open(port: number, options: ConnectionOptions = {}): Promise<Connection> {
-    const socket = createConnection({ port, host: "127.0.0.1", noDelay: true });
+    const socket = createConnection({ port, host: options.host ?? "127.0.0.1", noDelay: true });
     await new Promise<void>((resolve, reject) => {
       socket.once("connect", resolve);
       socket.once("error", reject);

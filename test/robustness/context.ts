@@ -26,6 +26,7 @@ export interface ServerSettings {
   /** Runs before the server's own command, in its process. */
   readonly wrapper?: readonly string[];
   readonly dataDirectory?: string;
+  readonly host?: string;
   readonly port?: number;
   readonly flags?: readonly string[];
 }
@@ -58,6 +59,7 @@ export class Context {
       command: [...(settings.wrapper ?? []), ...this.settings.subject],
       dataDirectory: settings.dataDirectory ?? join(this.directory, name),
       logPath: join(this.directory, `${name}.log`),
+      host: settings.host,
       port: settings.port ?? this.takePort(),
       flags: settings.flags,
     });

@@ -14,6 +14,7 @@ import { bigRanges } from "./cases/big_ranges.ts";
 import { bitFlips } from "./cases/bit_flips.ts";
 import { checkpointDiskFull } from "./cases/checkpoint_disk_full.ts";
 import { checkpointKill } from "./cases/checkpoint_kill.ts";
+import { clusterFaults, clusterNamespaces } from "./cases/cluster_faults.ts";
 import { connections } from "./cases/connections.ts";
 import { diskFull } from "./cases/disk_full.ts";
 import { drain } from "./cases/drain.ts";
@@ -43,6 +44,8 @@ const CASES: Case[] = [
   connections,
   bigDelete,
   bigRanges,
+  clusterFaults,
+  clusterNamespaces,
 ];
 
 const { values: flags } = parseArgs({

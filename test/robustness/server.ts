@@ -23,10 +23,13 @@ export interface ServerOptions {
   readonly dataDirectory: string;
   readonly logPath: string;
   readonly port: number;
+  /** Default: the loopback address. */
+  readonly host?: string;
   readonly flags?: readonly string[];
 }
 
 export class Server {
+  readonly host: string;
   readonly port: number;
   readonly dataDirectory: string;
   readonly logPath: string;
@@ -35,7 +38,8 @@ export class Server {
   #end: Promise<End> = Promise.resolve({ code: null, signal: null });
 
   constructor(options: ServerOptions) {
-    const url = `http://127.0.0.1:${options.port}`;
+    this.host = options.host ?? "127.0.0.1";
+    const url = `http://${this.host}:${options.port}`;
     this.port = options.port;
     this.dataDirectory = options.dataDirectory;
     this.logPath = options.logPath;
@@ -51,6 +55,10 @@ export class Server {
   get pid(): number {
     if (this.#child?.pid === undefined) throw new Error("the server is not running");
     return this.#child.pid;
+  }
+
+  get runningPid(): number | undefined {
+    return this.#child?.pid;
   }
 
   /** Resolves when the process has ended. */
@@ -87,7 +95,7 @@ export class Server {
         throw new Error(`the server ended with ${code ?? signal} while starting: ${this.lastLogLine()}`);
       }
       try {
-        const client = await Client.open(this.port);
+        const client = await Client.open(this.port, { host: this.host });
         await client.call(KV.method.range, { key: bytes("ready") }).finally(() => client.close());
         return;
       } catch {
@@ -113,7 +121,7 @@ export class Server {
 
   /** The figures of /metrics. Throws if they cannot be had. */
   async metrics(): Promise<Record<string, number>> {
-    const answer = await fetch(`http://127.0.0.1:${this.port}/metrics`);
+    const answer = await fetch(`http://${this.host}:${this.port}/metrics`);
     const figures: Record<string, number> = {};
     for (const line of (await answer.text()).split("\n")) {
       const space = line.lastIndexOf(" ");
