@@ -33,7 +33,8 @@ export function clusterService(member: Member): Method[] {
 
 function memberAdd(member: Member, call: UnaryCall, bytes: Uint8Array): void {
   const { peerURLs, isLearner } = decodeMessage(MemberAddRequestSchema, bytes);
-  const peerUrls = urlsOf(peerURLs).sort();
+  const peerUrls = urlsOf(peerURLs)?.sort();
+  if (peerUrls === undefined) return fail(call, ApiError.MEMBER_BAD_URLS);
   const id = member.addMember(peerUrls, isLearner, (members, error) => {
     if (error !== undefined) return fail(call, fromReconfiguration(error));
     const writer = beginResponse(member);
@@ -54,7 +55,10 @@ function memberRemove(member: Member, call: UnaryCall, bytes: Uint8Array): void 
  */
 function memberUpdate(member: Member, call: UnaryCall, bytes: Uint8Array): void {
   const { ID, peerURLs } = decodeMessage(MemberUpdateRequestSchema, bytes);
-  member.updateMember(ID, urlsOf(peerURLs), answering(member, call));
+  const peerUrls = urlsOf(peerURLs);
+  if (peerUrls !== undefined) member.updateMember(ID, peerUrls, answering(member, call));
+  else if (member.membership.get(ID) === undefined) fail(call, fromReconfiguration("member_not_found"));
+  else fail(call, ApiError.MEMBER_BAD_URLS);
 }
 
 function memberPromote(member: Member, call: UnaryCall, bytes: Uint8Array): void {
@@ -113,12 +117,12 @@ function writeText(writer: WireWriter, field: number, text: string): void {
   writer.lengthDelimited(utf8(text));
 }
 
-/** At least one, and each of a form in which members reach each other. Throws what the call is refused with. */
-function urlsOf(texts: readonly string[]): string[] {
+/** At least one, and each of a form in which members reach each other; undefined: they are not. */
+function urlsOf(texts: readonly string[]): string[] | undefined {
   try {
-    if (texts.length > 0) return texts.map((text) => parseUrls([text])[0].text);
+    return texts.length === 0 ? undefined : texts.map((text) => parseUrls([text])[0].text);
   } catch {
     // What exactly is wrong with them etcd does not say either.
+    return undefined;
   }
-  throw ApiError.MEMBER_BAD_URLS;
 }

@@ -42,6 +42,8 @@ function parseUrl(text: string): MemberUrl {
   switch (scheme) {
     case "http":
     case "https": {
+      const problem = hostProblem(authority);
+      if (problem !== undefined) throw new Error(`parse ${JSON.stringify(text)}: ${problem}`);
       const address = splitHostPort(authority);
       if (address === undefined) throw new Error(`URL address does not have the form "host:port": ${text}`);
       if (!/^\d*$/.test(address.port)) {
@@ -56,6 +58,14 @@ function parseUrl(text: string): MemberUrl {
     default:
       throw new Error(`URL scheme must be http, https, unix, or unixs: ${text}`);
   }
+}
+
+/** What Go finds wrong with the characters of a host: it takes escapes of bytes that are not ASCII, and of a zone's "%". */
+function hostProblem(authority: string): string | undefined {
+  const escape = /%(?![89a-fA-F][0-9a-fA-F]|25).{0,2}/.exec(authority);
+  if (escape !== null) return `invalid URL escape ${JSON.stringify(escape[0])}`;
+  const character = /[ \\^`{|}]/.exec(authority);
+  return character === null ? undefined : `invalid character ${JSON.stringify(character[0])} in host name`;
 }
 
 /** Go's net.SplitHostPort: "host:port", "[v6]:port", ":port". Undefined if it has not that form. */

@@ -72,6 +72,7 @@ describe("adding", () => {
         ["http://m9:1/path"],
         ["ftp://m9:1"],
         ["http://m9:x"],
+        ["http://m 9:1"],
         ["http://m9:1", "x"],
       ]
     ) expect([peerURLs, await atLeader.errorOf(memberAdd, { peerURLs })]).toEqual([peerURLs, BAD]);
@@ -203,6 +204,7 @@ describe("updating", () => {
       "9 etcdserver: Peer URLs already exists",
     );
     for (const peerURLs of [[], ["nonsense"]]) {
+      expect(await atFollower.errorOf(memberUpdate, { ID: 7n, peerURLs })).toBe("5 etcdserver: member not found");
       expect(await atFollower.errorOf(memberUpdate, { ID, peerURLs })).toBe(
         "3 etcdserver: given member URLs are invalid",
       );

@@ -10,6 +10,12 @@ test("a URL is taken apart and written back as etcd writes it", () => {
   ]);
 });
 
+test("hosts may have what Go lets them have", () => {
+  for (const host of ["é", "%C3%A9", "[::1%25en0]", "a<b>", ""]) {
+    expect(parseUrls([`http://${host}:1`])).toHaveLength(1);
+  }
+});
+
 test("what etcd refuses is refused in its words", () => {
   const cases: [string, string][] = [
     ["", "URL scheme must be http, https, unix, or unixs: "],
@@ -20,6 +26,10 @@ test("what etcd refuses is refused in its words", () => {
     ["http://a", 'URL address does not have the form "host:port": http://a'],
     ["http://::1:1", 'URL address does not have the form "host:port": http://::1:1'],
     ["http://a:b", 'parse "http://a:b": invalid port ":b" after host'],
+    ["http://a b:1", 'parse "http://a b:1": invalid character " " in host name'],
+    ["http://a\\b:1", 'parse "http://a\\\\b:1": invalid character "\\\\" in host name'],
+    ["http://a%41:8", 'parse "http://a%41:8": invalid URL escape "%41"'],
+    ["http://[::1%en0]:1", 'parse "http://[::1%en0]:1": invalid URL escape "%en"'],
     ["http://a:1/", "URL must not contain a path: http://a:1/"],
   ];
   for (const [text, message] of cases) expect(() => parseUrls([text])).toThrow(message);
