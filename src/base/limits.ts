@@ -106,6 +106,13 @@ export const RESPONSE_COPY_SIZE_MAX = 64 * 1024;
 /** Committed entries that wait to be applied; with more, new proposals are answered "too many requests" (as etcd). */
 export const UNAPPLIED_ENTRIES_MAX = 5000;
 
+/**
+ * Proposals of other members, and bytes of them, that wait for the next leader while this one hands over, and for how long:
+ * what there is no room for, and what has waited longer, is dropped, and its client told that it timed out (as by etcd).
+ */
+export const FORWARDED_HELD_MAX = 4096;
+export const FORWARDED_HELD_SIZE_MAX = 64 * 1024 * 1024;
+export const FORWARDED_HELD_MS_MAX = 5000;
 /** Bytes of proposals queued for the next append; beyond it new ones are answered "too many requests". */
 export const PROPOSALS_SIZE_MAX = 256 * 1024 * 1024;
 

@@ -21,6 +21,7 @@ import type { Wal, WalSnapshot } from "../storage/wal/mod.ts";
 import { decodeRaftRequest, type RaftRequest } from "../wire/mod.ts";
 import type { Inbox } from "./inbox.ts";
 import { HeldChanges } from "./held_changes.ts";
+import { HeldProposals } from "./held_proposals.ts";
 import { Jobs } from "./jobs.ts";
 import type { MembershipChanges } from "./membership_changes.ts";
 import type { PendingReads } from "./pending_reads.ts";
@@ -137,6 +138,7 @@ export class Loop {
   #running: Running | undefined;
 
   readonly #heldChanges = new HeldChanges();
+  readonly #heldProposals = new HeldProposals();
 
   /** Proposals that only a leader may make: dropped by any other. */
   #leaderProposals: Uint8Array[] = [];
@@ -333,9 +335,22 @@ export class Loop {
     for (let count = 1;; count++) {
       const message = inbox.next();
       if (message === undefined) return;
-      if (!raft.isChangePending || !this.#heldChanges.hold(message)) raft.step(message);
+      if (!this.#hold(message)) raft.step(message);
       if (count % MESSAGES_PER_CLOCK_READING === 0 && this.#isTimeUp()) return;
     }
+  }
+
+  /** Whether a message is kept for later, since raft would refuse it now. */
+  #hold(message: Message): boolean {
+    const { raft } = this.#parts;
+    if (!this.#hasLeader) return this.#heldProposals.hold(message, this.#turnStartMs);
+    return raft.isChangePending && this.#heldChanges.hold(message);
+  }
+
+  /** There is a leader, here or elsewhere, that takes proposals. */
+  get #hasLeader(): boolean {
+    const { leader, transferee } = this.#parts.raft;
+    return leader !== NO_MEMBER && transferee === NO_MEMBER;
   }
 
   /** What clients ask for waits for a leader that takes it. */
@@ -347,7 +362,8 @@ export class Loop {
       this.#leaderProposals = [];
       if (this.isLeading) { for (const data of leaderProposals) raft.propose(data); }
     }
-    if (raft.leader === NO_MEMBER || raft.transferee !== NO_MEMBER) return proposals.hold();
+    if (!this.#hasLeader) return proposals.hold();
+    this.#heldProposals.release(this.#turnStartMs, (data) => raft.propose(data));
     proposals.drain((data) => raft.propose(data));
     changes.drain((data) => !raft.isChangePending && raft.propose(data, EntryType.CONF_CHANGE));
   }

@@ -19,7 +19,7 @@
  *
  * Absent: how messages travel (peer).
  *
- * Read: options, request_ids, proposals, pending_reads, membership_changes (held_changes, reconfiguration_checks,
+ * Read: options, request_ids, proposals (held_proposals), pending_reads, membership_changes (held_changes, reconfiguration_checks,
  * promotions), inbox, jobs, loop, peers (snapshot_sender, snapshot_receiver), peer_questions (peer_hash, peer_texts),
  * peer_answers (applied_waits), snapshot_install, disk_watch, duties, kv_hash, corruption, space_alarm, space_monitor
  * (prefix_survey), auto_compaction, versions, leader_transfer, leader_loss, checkpoints (buckets with lease_rows,

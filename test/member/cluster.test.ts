@@ -386,6 +386,24 @@ describe("leadership", () => {
     await cluster.stopAll();
   });
 
+  test("is handed over without losing what others have just passed on", async () => {
+    const cluster = await Cluster.start(3);
+    const leader = await cluster.untilLeader();
+    const [target, other] = cluster.others(leader);
+    const puts = [beginPut(target, "a", "1"), beginPut(other, "b", "1")];
+    // On their way; a millisecond later they meet a leader that is about to go.
+    await cluster.clock.advance(0);
+    leader.running.moveLeader(target.running.id, () => {});
+    puts.push(beginPut(target, "a", "2"), beginPut(other, "b", "2"), beginPut(leader, "c", "2"));
+    const startMs = cluster.clock.nowMs;
+    await cluster.until(() => puts.every(({ answer }) => answer !== undefined));
+    expect(puts.map(({ answer }) => answer)).toEqual(["done", "done", "done", "done", "done"]);
+    expect(cluster.clock.nowMs - startMs).toBeLessThan(500);
+    expect(target.running.isLeader).toBe(true);
+    expect(["a", "b", "c"].map((key) => valueAt(target, key))).toEqual(["2", "2", "2"]);
+    await cluster.stopAll();
+  });
+
   test("is handed over once by a leader that is stopped twice at once", async () => {
     const cluster = await Cluster.start(3);
     const leader = await cluster.untilLeader();
