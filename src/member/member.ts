@@ -201,6 +201,7 @@ export class Member implements MemberDatabase {
       memberId: this.id,
       membership,
       inbox,
+      lastIndex: () => raft.log.lastIndex,
       snapshots: bootstrapped.directory.snapshots,
       openSnapshot: () => this.openSnapshot(),
       onRemoved: () => this.#onRemoved(),

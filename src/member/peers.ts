@@ -1,6 +1,6 @@
 import type { Clock } from "../io/clock.ts";
 import type { Logger } from "../io/log.ts";
-import type { Member as ClusterMember, Membership } from "../membership/mod.ts";
+import { idText, type Member as ClusterMember, type Membership } from "../membership/mod.ts";
 import type { Answer, Question, Transport, TransportHandler } from "../peer/mod.ts";
 import { APPLY_THREAD, type Message, MessageType } from "../raft/mod.ts";
 import type { SnapshotDirectory } from "../storage/snapshot_directory.ts";
@@ -18,6 +18,8 @@ export interface PeersParts {
   readonly memberId: bigint;
   readonly membership: Membership;
   readonly inbox: Inbox;
+  /** Of the last entry in this member's log. */
+  readonly lastIndex: () => number;
   readonly snapshots: SnapshotDirectory;
   readonly openSnapshot: () => Promise<PositionedSnapshot>;
   /** Somebody told this member that it was removed. */
@@ -36,6 +38,8 @@ export class Peers implements TransportHandler {
   /** Those that the transport knows, with their URLs as one text. */
   readonly #known = new Map<bigint, string>();
   #isRunning = false;
+  /** The last heartbeat was one that this member's log is too short for. */
+  #isBehindHeartbeats = false;
 
   constructor(parts: PeersParts) {
     const { clock, log, transport, snapshots, openSnapshot } = parts;
@@ -134,7 +138,8 @@ export class Peers implements TransportHandler {
 
   receive(message: Message): void {
     // A snapshot without its database is of no use, and nobody speaks in this member's own name.
-    if (!isSnapshot(message) && this.#isForThisMember(message)) this.#take(message);
+    if (isSnapshot(message) || !this.#isForThisMember(message) || this.#isFromTheFuture(message)) return;
+    this.#take(message);
   }
 
   async receiveSnapshot(message: Message, pieces: AsyncIterable<Uint8Array>): Promise<void> {
@@ -168,6 +173,25 @@ export class Peers implements TransportHandler {
   #isForThisMember({ to, from }: Message): boolean {
     const { memberId, membership } = this.#parts;
     return to === memberId && from !== memberId && from < APPLY_THREAD && !membership.isRemoved(from);
+  }
+
+  /**
+   * A leader tells a follower to commit what the follower has acknowledged, and no more. Whoever says otherwise is no
+   * leader, or speaks to a member that has lost a part of its log: raft, as etcd, would end the process.
+   */
+  #isFromTheFuture({ type, from, term, commit }: Message): boolean {
+    if (type !== MessageType.HEARTBEAT) return false;
+    const lastIndex = this.#parts.lastIndex();
+    const isAhead = commit > lastIndex;
+    if (isAhead && !this.#isBehindHeartbeats) {
+      this.#parts.log.error(
+        "ignored a heartbeat that commits entries which this member does not have: its log has lost them, or another " +
+          "program speaks in the leader's name; if this stays so, replace the member",
+        { "from": idText(from), "term": term, "commit": commit, "last-index": lastIndex },
+      );
+    }
+    this.#isBehindHeartbeats = isAhead;
+    return isAhead;
   }
 
   #take(message: Message): void {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { ReconfigurationError } from "../../src/member/mod.ts";
 import { MemberRemovedError } from "../../src/member/mod.ts";
-import { MessageType } from "../../src/raft/mod.ts";
+import { MessageType, newMessage } from "../../src/raft/mod.ts";
 import { Cluster, type ClusterMember, peerUrl } from "../harness/cluster.ts";
 import { beginPut, beginRead, put, read, untilEqual, valueAt } from "./cluster_support.ts";
 
@@ -61,6 +61,22 @@ describe("three members", () => {
     cluster.network.heal();
     await untilEqual(cluster);
     for (const machine of cluster.machines) expect(valueAt(machine, "key")).toBeUndefined();
+    await cluster.stopAll();
+  });
+
+  test("do not heed a heartbeat that commits what nobody has", async () => {
+    const cluster = await Cluster.start(3);
+    const leader = await cluster.untilLeader();
+    const [follower] = cluster.others(leader);
+    const { handler } = cluster.network.endpoints.get(follower.running.id)!;
+    handler.receive({
+      ...newMessage(MessageType.HEARTBEAT, follower.running.id),
+      from: leader.running.id,
+      term: leader.running.raftStatus.term,
+      commit: leader.running.raftStatus.commitIndex + 1000,
+    });
+    expect(await put(cluster, follower, "key", "value")).toBe("done");
+    await untilEqual(cluster);
     await cluster.stopAll();
   });
 
