@@ -7,7 +7,7 @@ import { Cluster, CLUSTER_SIZE } from "../cluster/cluster.ts";
 import { FAULTS, Scene, shuffled } from "../cluster/faults.ts";
 import { buildHistory, History, type Verdict } from "../cluster/history.ts";
 import { NamespacedNetwork } from "../cluster/namespaced_network.ts";
-import type { ClusterNetwork } from "../cluster/network.ts";
+import type { FaultyNetwork } from "../cluster/network.ts";
 import { ProxiedNetwork } from "../cluster/proxied_network.ts";
 
 /** Each time with a fresh cluster, and every fault once. */
@@ -36,7 +36,7 @@ export const clusterNamespaces: Case = {
 
 async function inRounds(
   context: Context,
-  network: ClusterNetwork,
+  network: FaultyNetwork,
   onCluster: (cluster: Cluster) => void,
 ): Promise<string> {
   buildHistory();
@@ -48,7 +48,7 @@ async function inRounds(
     onCluster(cluster);
     try {
       await cluster.start();
-      const verdict = await judged(context, cluster);
+      const verdict = await judged(context, cluster, network);
       total.faults += FAULTS.length;
       total.operations += verdict.operations;
       total.acknowledged += verdict.acknowledged;
@@ -68,8 +68,8 @@ async function inRounds(
     `${total.events} watched events, ${total.leases} leases; at most ${longestMs} ms without a write`;
 }
 
-async function judged(context: Context, cluster: Cluster): Promise<Verdict> {
+async function judged(context: Context, cluster: Cluster, network: FaultyNetwork): Promise<Verdict> {
   const history = new History(context, cluster.endpoints);
-  await new Scene(cluster, history, context.random).play(shuffled(FAULTS, context.random));
+  await new Scene(cluster, network, history, context.random).play(shuffled(FAULTS, context.random));
   return await history.verdict();
 }

@@ -1,8 +1,9 @@
 /** What happens to a cluster, one thing after the other; after each it must work again. */
-import type { Random } from "../context.ts";
+import { check, type Random } from "../context.ts";
 import { delay } from "../server.ts";
 import { type Cluster, CLUSTER_SIZE } from "./cluster.ts";
 import type { History } from "./history.ts";
+import type { FaultyNetwork } from "./network.ts";
 
 /** Longer than two election timeouts, so that whoever lost the leader has another one. */
 const LASTS_MS = 2500;
@@ -19,11 +20,13 @@ export interface Fault {
 /** Where faults happen. */
 export class Scene {
   readonly cluster: Cluster;
+  readonly network: FaultyNetwork;
   readonly random: Random;
   readonly #history: History;
 
-  constructor(cluster: Cluster, history: History, random: Random) {
+  constructor(cluster: Cluster, network: FaultyNetwork, history: History, random: Random) {
     this.cluster = cluster;
+    this.network = network;
     this.random = random;
     this.#history = history;
   }
@@ -34,7 +37,7 @@ export class Scene {
       this.#history.fault(fault.name);
       try {
         await fault.run(this);
-        await this.cluster.network.heal();
+        await this.network.heal();
         await this.cluster.works();
       } catch (error) {
         throw new Error(`${fault.name}: ${(error as Error).message}`);
@@ -57,12 +60,15 @@ export class Scene {
   async pause(member: number): Promise<void> {
     const server = this.cluster.members[member]!;
     server.signal("SIGSTOP");
-    await delay(LASTS_MS);
-    server.signal("SIGCONT");
+    try {
+      await delay(LASTS_MS);
+    } finally {
+      server.signal("SIGCONT");
+    }
   }
 
   async cutFor(directions: readonly (readonly [from: number, to: number])[]): Promise<void> {
-    for (const [from, to] of directions) await this.cluster.network.cut(from, to);
+    for (const [from, to] of directions) await this.network.cut(from, to);
     await delay(LASTS_MS);
   }
 
@@ -119,6 +125,8 @@ export const FAULTS: readonly Fault[] = [
     async run(scene) {
       const leader = await scene.leader();
       await scene.cutFor([...from(leader), ...towards(leader)]);
+      // Or the network is not cut at all.
+      check(await scene.leader() !== leader, "it is the leader all the time");
     },
   },
   {
@@ -141,14 +149,14 @@ export const FAULTS: readonly Fault[] = [
     name: "the leader is killed while a follower is cut off",
     async run(scene) {
       const leader = await scene.leader(), follower = await scene.follower();
-      for (const [a, b] of [...from(follower), ...towards(follower)]) await scene.cluster.network.cut(a, b);
+      for (const [a, b] of [...from(follower), ...towards(follower)]) await scene.network.cut(a, b);
       await scene.killAndStart([leader], scene.downMs());
     },
   },
   {
     name: "slow links that lose packets",
     async run(scene) {
-      await scene.cluster.network.slow();
+      await scene.network.slow();
       await delay(LASTS_MS);
     },
   },

@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { check, type Context } from "../context.ts";
-import type { ClusterNetwork } from "./network.ts";
+import type { FaultyNetwork } from "./network.ts";
 
 const PEER_PORT = 2380;
 const NOBODY = "02:00:00:00:ff:ff";
@@ -14,7 +14,7 @@ const LOSS_PERCENT = 5;
 /** Without netem: a link so thin, with so short a queue, that it delays what passes and loses what does not fit. */
 const THIN = ["tbf", "rate", "400kbit", "burst", "3000", "limit", "6000"];
 
-export class NamespacedNetwork implements ClusterNetwork {
+export class NamespacedNetwork implements FaultyNetwork {
   readonly tool: string;
   readonly #size: number;
   readonly #id: number;

@@ -1,6 +1,6 @@
-/** How the members of a cluster reach one another, and how that is broken. Members are known by their position. */
+/** How the members of a cluster reach one another. Members are known by their position. */
 export interface ClusterNetwork {
-  /** The tool that breaks it, for people. */
+  /** What it is made of, for people. */
   readonly tool: string;
   /** Where a member listens. */
   hostOf(member: number): string;
@@ -9,6 +9,10 @@ export interface ClusterNetwork {
   listenPeerUrlOf(member: number): string;
   /** What a member tells the others to dial. */
   peerUrlOf(member: number): string;
+}
+
+/** One that can be broken. */
+export interface FaultyNetwork extends ClusterNetwork {
   /** From now on nothing sent by one arrives at the other; the other way may still work. Nobody is told. */
   cut(from: number, to: number): Promise<void>;
   /** Every link delays, and loses as much as the tool can. */

@@ -8,7 +8,7 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createConnection, createServer, type Server as Listener, type Socket } from "node:net";
 import type { Context, Random } from "../context.ts";
-import type { ClusterNetwork } from "./network.ts";
+import type { FaultyNetwork } from "./network.ts";
 
 const LOOPBACK = "127.0.0.1";
 /** Bytes that one direction of a connection holds, above which no more is taken from its sender. */
@@ -21,7 +21,7 @@ const RETRANSMISSION_MS = 200;
 /** The process of a member; undefined while there is none. */
 export type PidOf = (member: number) => number | undefined;
 
-export class ProxiedNetwork implements ClusterNetwork {
+export class ProxiedNetwork implements FaultyNetwork {
   readonly tool = "a proxy";
   readonly #listenPorts: number[] = [];
   readonly #proxyPorts: number[] = [];
