@@ -342,9 +342,9 @@ export class Loop {
 
   /** Whether a message is kept for later, since raft would refuse it now. */
   #hold(message: Message): boolean {
-    const { raft } = this.#parts;
-    if (!this.#hasLeader) return this.#heldProposals.hold(message, this.#turnStartMs);
-    return raft.isChangePending && this.#heldChanges.hold(message);
+    const nowMs = this.#turnStartMs;
+    if (this.#hasLeader) return this.#parts.raft.isChangePending && this.#heldChanges.hold(message, nowMs);
+    return this.#heldProposals.hold(message, nowMs) || this.#heldChanges.hold(message, nowMs);
   }
 
   /** There is a leader, here or elsewhere, that takes proposals. */
@@ -356,7 +356,6 @@ export class Loop {
   /** What clients ask for waits for a leader that takes it. */
   #propose(): void {
     const { raft, proposals, changes } = this.#parts;
-    this.#heldChanges.release(() => raft.isChangePending, (message) => raft.step(message));
     if (this.#leaderProposals.length > 0) {
       const leaderProposals = this.#leaderProposals;
       this.#leaderProposals = [];
@@ -364,6 +363,11 @@ export class Loop {
     }
     if (!this.#hasLeader) return proposals.hold();
     this.#heldProposals.release(this.#turnStartMs, (data) => raft.propose(data));
+    this.#heldChanges.release(
+      this.#turnStartMs,
+      () => raft.isChangePending,
+      (data, type) => raft.propose(data, type),
+    );
     proposals.drain((data) => raft.propose(data));
     changes.drain((data) => !raft.isChangePending && raft.propose(data, EntryType.CONF_CHANGE));
   }

@@ -119,6 +119,23 @@ test("changes asked for at once, of several members, are made one after the othe
   await cluster.stopAll();
 });
 
+test("a change that comes to a leader who hands over is made by the next one", async () => {
+  const { cluster, leader, follower, atFollower } = await healthyCluster();
+  const other = cluster.others(leader).find((machine) => machine !== follower)!;
+  // The transfer waits for a member that cannot be reached.
+  cluster.network.cut(leader.running.id, other.running.id);
+  cluster.network.cut(other.running.id, leader.running.id);
+  leader.running.moveLeader(other.running.id, () => {});
+  await cluster.clock.advance(50);
+  const startMs = cluster.clock.nowMs;
+  expect(await atFollower.errorOf(memberUpdate, { ID: 7n, peerURLs: [peerUrl("m7")] })).toBe(
+    "5 etcdserver: member not found",
+  );
+  expect(cluster.clock.nowMs - startMs).toBeLessThan(3000);
+  cluster.network.heal();
+  await cluster.stopAll();
+});
+
 const UNHEALTHY = "14 etcdserver: unhealthy cluster";
 const NOT_STARTED = "2 etcdserver: re-configuration failed due to not enough started members";
 
