@@ -6,7 +6,10 @@
  *     sweep:  every row up to C in order: into the hash, then out if it does not stay
  *     move:   the live records of mostly dead slabs are copied together, so that those slabs can be freed
  *
- * Tombstones that no database holds yet stay until a later compaction; nobody can read them, and no hash counts them.
+ * Rows that the database is still to be told of stay until a later compaction; nobody can read them, and no hash counts
+ * them. etcd builds its index from the rows of a key in the database, counting versions from the first of them and beginning
+ * a generation only behind a tombstone: if one were missing between two others, its next put would get another version or
+ * create revision there than on every other member.
  *
  * Compactions run one after another in the order they were scheduled, and wait for pins below their revision.
  */
@@ -73,9 +76,9 @@ export class CompactionJob {
     return ends > this.revision && ((flags & TOMBSTONE) === 0 || main === this.revision);
   }
 
-  /** What ended a key is needed until the database has it: there the key's rows may still be. */
-  #isKept(main: number, ends: number, flags: number): boolean {
-    return main > this.#state.savedRevision && ends > this.revision && (flags & TOMBSTONE) !== 0;
+  /** What the database does not have yet is needed until then: there the key's earlier rows may still be. */
+  #isKept(main: number): boolean {
+    return main > this.#state.savedRevision;
   }
 
   #sweep(budget: number): number {
@@ -96,7 +99,7 @@ export class CompactionJob {
         if (this.#hash !== undefined && (main > this.#previousRevision || survives)) {
           left -= 0.2 + this.#hash.add(chunk, position) / 256;
         }
-        if (!survives && !this.#isKept(main, ends, flags)) {
+        if (!survives && !this.#isKept(main)) {
           const row = chunk.rowAt(position);
           if (ends === Infinity) {
             this.#removeKey(row);

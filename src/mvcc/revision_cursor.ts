@@ -1,8 +1,8 @@
 /**
  * The rows of a database's `key` bucket, in order: every revision after a given one that a compaction at another leaves,
- * however much of it has been carried out. Where the database holds earlier rows (the first revision is not 0), what ended
- * a key is one of them, compacted or not: else the key would live on. Between two calls anything may happen to the store, as
- * long as a pin keeps those rows; so two cursors opened alike give the same rows.
+ * however much of it has been carried out. Where the database holds earlier rows (the first revision is not 0), all later
+ * ones are among them, compacted or not, which compactions keep for this (compaction.ts says why). Between two calls
+ * anything may happen to the store, as long as a pin keeps those rows; so two cursors opened alike give the same rows.
  */
 
 import type { HistoryChunk } from "./history.ts";
@@ -87,10 +87,10 @@ export class RevisionCursor {
   #survives(chunk: HistoryChunk, position: number): boolean {
     const main = chunk.mainAt(position);
     const compactRevision = this.#compactRevision;
-    if (main > compactRevision) return true;
+    if (this.#isContinued || main > compactRevision) return true;
     // As the compaction itself decides. A row that was the newest when the cursor was opened ends later than that.
     return chunk.endsAt(position) > compactRevision &&
-      (this.#isContinued || main === compactRevision || (chunk.flagsAt(position) & TOMBSTONE) === 0);
+      (main === compactRevision || (chunk.flagsAt(position) & TOMBSTONE) === 0);
   }
 }
 

@@ -34,7 +34,7 @@ export class StoreState {
   revision = 1;
   compactRevision = -1;
   finishedCompactRevision = -1;
-  /** Tombstones of later revisions outlast a compaction: see Store.savedRevision. */
+  /** Later revisions outlast a compaction: see Store.savedRevision. */
   savedRevision = Infinity;
   /** Rows of committed transactions have ids below this. */
   committedEnd = 1;
