@@ -298,6 +298,28 @@ describe("a stream", () => {
     world.run(10);
     expect([near.error, far.error]).toEqual(["ECONNRESET", "ECONNRESET"]);
   });
+
+  test("may break in the middle of a write: its beginning arrives", () => {
+    const world = new World();
+    const { near, far } = world.pair();
+    for (const stream of world.network.streams("a", "b")) stream.breakNextWrite();
+    near.send("hello");
+    world.run(10);
+    expect([near.error, far.error]).toEqual(["ECONNRESET", "ECONNRESET"]);
+    expect("hello".startsWith(far.text) && far.size > 0 && far.size < 5).toBe(true);
+  });
+
+  test("may hold back what is written", () => {
+    const world = new World();
+    const { near, far } = world.pair();
+    for (const stream of world.network.streams("a", "b")) stream.holdUntil(world.scheduler.nowMs + 500);
+    near.send("hello");
+    world.run(499);
+    far.send("there");
+    expect(far.text).toBe("");
+    world.run(10);
+    expect(far.text).toBe("hello");
+  });
 });
 
 /** A story of random writes and faults; returns what arrived, and whether all did. */

@@ -3,7 +3,7 @@
  * Everything happens in events of the scheduler, in an order that follows from its seed alone.
  *
  * What can go wrong: links that are slow, lossy (segments come later), or cut, each direction for itself; connections that
- * are reset; processes that end (their connections are reset, and their ports refuse) and machines without power (which
+ * are reset, break in the middle of a write, or hold bytes back; processes that end (their connections are reset, and their ports refuse) and machines without power (which
  * answer nothing, until a next process runs on them, and then know of no connection).
  */
 
@@ -21,6 +21,8 @@ export interface NetworkScheduler {
 /** A process's time: what is run through it waits while the process is paused, and is forgotten once it has ended. */
 export interface ProcessScheduler {
   run(delayMs: number, callback: () => void): { cancel(): void };
+  /** The same in the event at hand, unless the process is paused. */
+  runNow(callback: () => void): void;
 }
 
 export interface NetworkRandom {
@@ -94,8 +96,14 @@ export class SimulatedNetwork implements StreamWorld {
 
   /** Resets all connections between two machines, at both ends. */
   reset(one: string, other: string): void {
-    this.#machines.get(one)?.resetStreams(other);
-    this.#machines.get(other)?.resetStreams(one);
+    for (const stream of this.streams(one, other)) stream.process.run(0, () => stream.fail("ECONNRESET"));
+  }
+
+  /** Both ends of every connection between two machines. */
+  *streams(one: string, other: string): Iterable<SimulatedStream> {
+    for (const [from, to] of [[one, other], [other, one]]) {
+      for (const stream of this.#machines.get(from)?.streams ?? []) if (stream.remoteMachine === to) yield stream;
+    }
   }
 
   // --- For hosts and streams.
@@ -174,6 +182,10 @@ export class SimulatedHost implements Network, StreamProcess {
     this.#process = process;
   }
 
+  get streams(): Iterable<SimulatedStream> {
+    return this.#streams.keys();
+  }
+
   /** Connections of this process, both ways. */
   get streamCount(): number {
     return this.#streams.size;
@@ -244,6 +256,12 @@ export class SimulatedHost implements Network, StreamProcess {
     });
   }
 
+  runNow(callback: () => void): void {
+    this.#process.runNow(() => {
+      if (!this.#isEnded) callback();
+    });
+  }
+
   acceptorOn(port: number): StreamAcceptor | undefined {
     return this.#listeners.get(port);
   }
@@ -257,12 +275,6 @@ export class SimulatedHost implements Network, StreamProcess {
     const acceptor = this.#streams.get(stream);
     this.#streams.delete(stream);
     acceptor?.onStreamClosed();
-  }
-
-  resetStreams(remoteMachine: string): void {
-    for (const stream of [...this.#streams.keys()]) {
-      if (stream.remoteMachine === remoteMachine) this.run(0, () => stream.fail("ECONNRESET"));
-    }
   }
 }
 

@@ -41,6 +41,8 @@ export interface StreamProcess {
   readonly name: string;
   /** Runs something in the process after that time, unless it has ended. */
   run(delayMs: number, callback: () => void): void;
+  /** The same in the event at hand, if the process has time. */
+  runNow(callback: () => void): void;
   streamClosed(stream: SimulatedStream): void;
 }
 
@@ -85,6 +87,7 @@ export class SimulatedStream implements ByteStream {
   /** The first of them has an event to come. */
   #isTravelling = false;
   #lastDueMs = 0;
+  #isBreaking = false;
 
   // Receiving.
   readonly #arrived: Segment[] = [];
@@ -163,6 +166,17 @@ export class SimulatedStream implements ByteStream {
     this.#isClosed = true;
   }
 
+  /** What is written from now on does not arrive before then. */
+  holdUntil(ms: number): void {
+    if (ms > this.#lastDueMs) this.#world.count("connections held up");
+    this.#lastDueMs = Math.max(this.#lastDueMs, ms);
+  }
+
+  /** The connection breaks in the middle of the next write: what is left of it does not arrive. */
+  breakNextWrite(): void {
+    this.#isBreaking = true;
+  }
+
   /** The system gives the connection up. */
   fail(code: "ECONNRESET" | "ETIMEDOUT"): void {
     if (this.#isClosed) return;
@@ -177,10 +191,19 @@ export class SimulatedStream implements ByteStream {
     const size = Math.min(rest.length, WINDOW_SIZE - (this.#sentSize - this.#acknowledgedSize));
     this.#rest = size < rest.length ? rest.subarray(size) : undefined;
     if (size === 0) return;
+    if (this.#isBreaking && size > 1) return this.#breakWithin(rest.slice(0, 1 + this.#world.below(size - 1)));
     this.#sentSize += size;
     const cut = size > 1 && this.#world.chance(SPLIT_RATE) ? 1 + this.#world.below(size - 1) : size;
     this.#emit("data", rest.slice(0, cut));
     if (cut < size) this.#emit("data", rest.slice(cut, size));
+  }
+
+  #breakWithin(bytes: Uint8Array): void {
+    this.#world.count("connections broken within a write");
+    this.#emit("data", bytes);
+    this.#emit("reset");
+    this.#isBreaking = false;
+    this.process.run(0, () => this.fail("ECONNRESET"));
   }
 
   #emit(kind: Segment["kind"], bytes: Uint8Array = NO_BYTES): void {
@@ -255,14 +278,14 @@ export class SimulatedStream implements ByteStream {
       this.process.run(0, () => this.fail("ECONNRESET"));
       return;
     }
-    this.#scheduleDelivery();
+    if (this.#listener !== undefined && !this.#isPaused) this.process.runNow(this.#deliver);
   }
 
   #scheduleDelivery(): void {
-    if (this.#arrived.length > 0) this.process.run(0, () => this.#deliver());
+    if (this.#arrived.length > 0) this.process.run(0, this.#deliver);
   }
 
-  #deliver(): void {
+  readonly #deliver = (): void => {
     while (this.#arrived.length > 0 && this.#listener !== undefined && !this.#isPaused && !this.#isClosed) {
       const { kind, bytes } = this.#arrived.shift()!;
       switch (kind) {
@@ -280,14 +303,16 @@ export class SimulatedStream implements ByteStream {
           this.fail("ECONNRESET");
       }
     }
-  }
+  };
 
   #consumed(size: number): void {
     this.#consumedSize += size;
     if (this.#isAcknowledging) return;
+    const link = this.#world.link(this.process.name, this.remoteMachine);
+    // Whoever does not wait for it, and cannot miss it, needs no event of its own for it.
+    if (this.#other!.#rest === undefined && !link.isCut) return this.#other!.#acknowledge(this.#consumedSize);
     this.#isAcknowledging = true;
     const sinceMs = this.#world.nowMs;
-    const link = this.#world.link(this.process.name, this.remoteMachine);
     const attempt = (retransmissionMs: number): void => {
       if (this.#world.link(this.process.name, this.remoteMachine).isCut) {
         // The sender cannot know that all is well: it is the one who gives up.

@@ -133,7 +133,10 @@ export class World {
   }
 
   host(name: string): SimulatedHost {
-    return this.network.host(name, { run: (delayMs, callback) => this.clock.after(delayMs, callback) });
+    return this.network.host(name, {
+      run: (delayMs, callback) => this.clock.after(delayMs, callback),
+      runNow: (callback) => callback(),
+    });
   }
 
   /** Two members that know one another and have opened their streams. */

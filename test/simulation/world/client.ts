@@ -20,6 +20,9 @@ const DEFINITE: ReadonlySet<Code> = new Set([
   Code.ALREADY_EXISTS,
 ]);
 
+/** What members without a vote say to most requests: others are to be asked. */
+const NOT_FOR_LEARNERS = "etcdserver: rpc not supported for learner";
+
 export class Client {
   readonly #world: World;
   readonly #number: number;
@@ -93,7 +96,8 @@ export class Client {
 
   #onError(operation: Operation, error: CallError): void {
     const world = this.#world;
-    if (error instanceof RpcError && DEFINITE.has(error.code)) {
+    if (error instanceof RpcError && (DEFINITE.has(error.code) || error.message === NOT_FOR_LEARNERS)) {
+      if (error.message === NOT_FOR_LEARNERS) this.#process = undefined;
       world.coverage.count("operations refused");
       operation.outcome = {
         kind: "refused",

@@ -1,9 +1,11 @@
 /** Breaks things, one after the other and several at once, until the world is healed. */
 
+import type { ConnectionLink } from "../../harness/simulated_network.ts";
+import type { SimulatedStream } from "../../harness/simulated_stream.ts";
 import type { Machine } from "./machine.ts";
-import type { LinkState } from "./network.ts";
 import type { Random } from "./random.ts";
-import type { World } from "./world.ts";
+import { Stranger } from "./stranger.ts";
+import { MEMBERS_MIN, type World } from "./world.ts";
 
 /** How often each is drawn. */
 const WEIGHTS = {
@@ -18,18 +20,27 @@ const WEIGHTS = {
   "one-way cut": 7,
   "bad links": 8,
   "slow links": 5,
+  "connections reset": 6,
+  "connections broken": 6,
+  "connections held up": 6,
   "pause": 7,
   "slow disk": 5,
   "stalled disk": 5,
   "clock rate": 3,
   "wall clock jump": 4,
+  "garbage": 2,
+  "messages of another cluster": 2,
+  "forged messages": 3,
+  "endless snapshot": 2,
+  "empty volume": 3,
+  "volume of another cluster": 3,
 } as const;
 
 type Kind = keyof typeof WEIGHTS;
 
 /** How many a seed has, at least and at most. */
-const COUNT_MIN = 12;
-const COUNT_MAX = 24;
+const COUNT_MIN = 14;
+const COUNT_MAX = 28;
 const DURATION_MS = 3500;
 /** The last ones begin this long before all are over, so that each finds something to break. */
 const LAST_BEFORE_END_MS = 3000;
@@ -42,12 +53,14 @@ export class Faults {
   readonly #world: World;
   readonly #random: Random;
   readonly #endMs: number;
+  readonly #stranger: Stranger;
   count = 0;
 
   constructor(world: World, random: Random, startMs: number, endMs: number) {
     this.#world = world;
     this.#random = random;
     this.#endMs = endMs;
+    this.#stranger = new Stranger(world, random.branch("stranger"));
     for (let left = random.within(COUNT_MIN, COUNT_MAX); left > 0; left--) {
       const kind = random.weighted(WEIGHTS);
       world.scheduler.at(random.between(startMs, endMs - LAST_BEFORE_END_MS), () => this.#begin(kind));
@@ -117,7 +130,6 @@ export class Faults {
       case "bad links":
         return this.#change(machine, machines, "both", (link) => {
           link.lossRate = random.between(0.02, 0.4);
-          link.duplicationRate = random.between(0, 0.3);
           link.delayMaxMs = random.between(2, 80);
         });
       case "slow links":
@@ -125,6 +137,15 @@ export class Faults {
           link.delayMinMs = random.between(2, 100);
           link.delayMaxMs = link.delayMinMs + random.between(0, 600);
         });
+      case "connections reset":
+        for (const other of machines) if (random.chance(0.7)) world.network.reset(machine.name, other.name);
+        return undefined;
+      case "connections broken":
+        this.#forStreams(machine, machines, 0.7, (stream) => stream.breakNextWrite());
+        return undefined;
+      case "connections held up":
+        this.#forStreams(machine, machines, 0.4, (stream) => stream.holdUntil(untilMs));
+        return undefined;
       case "pause":
         machine.process?.time.pauseUntil(untilMs);
         return undefined;
@@ -138,8 +159,52 @@ export class Faults {
         machine.time.setRate(random.between(0.95, 1.05));
         return undefined;
       case "wall clock jump":
-        machine.time.wallOffsetMs += random.between(-1, 1) * random.pick([50, 5000, 3_600_000]);
+        machine.time.wallOffsetMs += random.between(-1, 1) * random.pick([50, 5000, 8 * 3_600_000]);
         return undefined;
+      case "garbage":
+        return this.#stranger.sendGarbage(machine);
+      case "messages of another cluster":
+        if (machine.process?.isReady) this.#stranger.sendFromOtherCluster(machine.process);
+        return undefined;
+      case "forged messages":
+        for (const { process } of machines) if (process?.isReady) this.#stranger.sendForged(process);
+        return undefined;
+      case "endless snapshot":
+        return machine.process?.isReady ? this.#stranger.sendEndlessSnapshot(machine.process) : undefined;
+      case "empty volume":
+      case "volume of another cluster":
+        if (!this.#mayMountWrong(machine)) return undefined;
+        world.coverage.count(`mounted: ${kind}`);
+        machine.mountWrong(kind);
+        return () => machine.mountRight();
+    }
+  }
+
+  /**
+   * One at a time, and not where it would be enough for a cluster of its own. That it was a member before, the others must
+   * know: until it has told them its client URLs a member may begin anew, as in etcd.
+   */
+  #mayMountWrong({ memberId }: Machine): boolean {
+    const world = this.#world;
+    const { machines } = world;
+    if (machines.some(({ wrongVolume }) => wrongVolume !== undefined)) return false;
+    return world.newestMembers().length >= MEMBERS_MIN &&
+      machines.every(({ isRetired, process }) =>
+        isRetired || process?.isReady && (process.member!.membership.get(memberId!)?.clientUrls.length ?? 0) > 0
+      );
+  }
+
+  /** Ends of connections between this machine and others. */
+  #forStreams(
+    machine: Machine,
+    machines: readonly Machine[],
+    probability: number,
+    change: (stream: SimulatedStream) => void,
+  ): void {
+    for (const { name } of machines) {
+      for (const stream of this.#world.network.streams(machine.name, name)) {
+        if (this.#random.chance(probability)) change(stream);
+      }
     }
   }
 
@@ -156,7 +221,7 @@ export class Faults {
     machine: Machine,
     machines: readonly Machine[],
     direction: "from" | "to" | "both",
-    change: (link: LinkState) => void,
+    change: (link: ConnectionLink) => void,
   ): () => void {
     return this.#changeLinks(
       machines,
@@ -169,19 +234,18 @@ export class Faults {
   #changeLinks(
     machines: readonly Machine[],
     isChosen: (from: Machine, to: Machine) => boolean,
-    change: (link: LinkState) => void,
+    change: (link: ConnectionLink) => void,
   ): () => void {
     const { network } = this.#world;
-    const saved: [LinkState, LinkState][] = [];
+    const saved: [ConnectionLink, ConnectionLink][] = [];
     for (const from of machines) {
       for (const to of machines) {
-        if (from === to || from.memberId === undefined || to.memberId === undefined || !isChosen(from, to)) continue;
-        const link = network.link(from.memberId, to.memberId);
+        if (from === to || !isChosen(from, to)) continue;
+        const link = network.link(from.name, to.name);
         saved.push([link, { ...link }]);
         change(link);
       }
     }
-    network.breakTransfers();
     return () => {
       for (const [link, state] of saved) Object.assign(link, state);
     };

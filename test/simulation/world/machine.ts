@@ -1,13 +1,24 @@
 /** A machine: its disk, its clocks, and the member's process that runs on it, one after the other. */
 
 import { services } from "../../../src/api/mod.ts";
+import type { ByteStream } from "../../../src/io/net.ts";
 import type { Method } from "../../../src/io/rpc.ts";
 import { systemCrypto } from "../../../src/io/system/mod.ts";
-import { type ClusterOrigin, Member, type MemberOptions } from "../../../src/member/mod.ts";
+import { ETCD_VERSION } from "../../../src/base/version.ts";
+import {
+  beginNewCluster,
+  type ClusterOrigin,
+  joinExistingCluster,
+  JoiningError,
+  Member,
+  type MemberOptions,
+  MemberRemovedError,
+} from "../../../src/member/mod.ts";
+import { PeerTransport, urlAsker } from "../../../src/peer/mod.ts";
 import { Budget } from "../../../src/rpc/http2/mod.ts";
 import { type Fault, type Operation, SimulatedDisk, type SimulatedDiskOptions } from "../../harness/simulated_disk.ts";
+import type { SimulatedHost } from "../../harness/simulated_network.ts";
 import { MachineTime, ProcessTime } from "./clock.ts";
-import { SimulatedTransport } from "./network.ts";
 import { MemberObserver } from "./observer.ts";
 import type { Random } from "./random.ts";
 import type { World } from "./world.ts";
@@ -24,6 +35,10 @@ export const ELECTION_TICKS = 6;
 const SLAB_SIZE = 16 * 1024;
 const REQUEST_SIZE_MAX = 64 * 1024;
 const MEMORY_BUDGET = 16 << 20;
+const LEARNERS_MAX = 2;
+/** Where members listen for one another. */
+export const PEER_PORTS = [2380, 2381];
+const TOKEN = "simulated";
 
 /** What the disk does for the time being. */
 export interface DiskState {
@@ -35,12 +50,17 @@ export interface DiskState {
 
 const GOOD_DISK: DiskState = { syncMs: 2, stalledUntilMs: 0 };
 
+/** What somebody has mounted by mistake, where the member's data should be. */
+export type WrongVolume = "empty volume" | "volume of another cluster";
+
 /** A member's process, from its start to its end. */
 export class Process {
   readonly machine: Machine;
   readonly time: ProcessTime;
-  readonly transport: SimulatedTransport;
+  readonly host: SimulatedHost;
   readonly observer: MemberObserver;
+  /** What it runs on instead of the member's data. */
+  readonly wrongVolume: WrongVolume | undefined;
   /** Once it is started. */
   member: Member | undefined;
   methods: ReadonlyMap<string, Method> = new Map();
@@ -49,21 +69,22 @@ export class Process {
   /** A disk operation was made to fail: the member may end itself. */
   hasFailedDisk = false;
 
-  constructor(machine: Machine, time: ProcessTime, transport: SimulatedTransport, observer: MemberObserver) {
+  constructor(machine: Machine, time: ProcessTime, host: SimulatedHost, observer: MemberObserver) {
     this.machine = machine;
     this.time = time;
-    this.transport = transport;
+    this.host = host;
     this.observer = observer;
+    this.wrongVolume = machine.wrongVolume;
   }
 
+  /** Clients may ask it. */
   get isReady(): boolean {
-    return this.member !== undefined && !this.isStopping && !this.time.isEnded;
+    return this.member !== undefined && !this.isStopping && !this.time.isEnded && this.wrongVolume === undefined;
   }
 }
 
 export class Machine {
   readonly name: string;
-  readonly peerUrl: string;
   readonly clientUrl: string;
   readonly time: MachineTime;
   disk: SimulatedDisk;
@@ -79,22 +100,29 @@ export class Machine {
   memberId: bigint | undefined;
   readonly #world: World;
   readonly #random: Random;
-  /** How the member comes to its cluster while its disk is empty. */
-  readonly #origin: ClusterOrigin;
+  /** It comes to a cluster that is there already; otherwise it begins with it. */
+  readonly #isJoining: boolean;
+  /** The member's own disk, while something else is in its place. */
+  #rightDisk: SimulatedDisk | undefined;
+  #wrongVolume: WrongVolume | undefined;
 
-  constructor(world: World, name: string, origin: ClusterOrigin, random: Random) {
+  constructor(world: World, name: string, isJoining: boolean, random: Random) {
     this.#world = world;
     this.#random = random;
-    this.#origin = origin;
+    this.#isJoining = isJoining;
     this.name = name;
-    this.peerUrl = peerUrlOf(name);
     this.clientUrl = `http://${name}:2379`;
     this.time = new MachineTime(world.scheduler, random.between(0.96, 1.04), random.below(1_000_000));
+    if (world.setup.hasEqualClocks) this.time.wallOffsetMs = -this.time.monotonicMs();
     this.disk = new SimulatedDisk(this.#diskOptions());
   }
 
   get isUp(): boolean {
     return this.process !== undefined;
+  }
+
+  get wrongVolume(): WrongVolume | undefined {
+    return this.#wrongVolume;
   }
 
   /** Starts the member's process on what the disk holds. */
@@ -105,29 +133,50 @@ export class Machine {
     this.#isStartDue = false;
     // Some processes are so slow that their turns end before their work does.
     const readingCostMs = this.#random.chance(0.15) ? this.#random.between(0.2, 3) : 0;
-    const time = new ProcessTime(world.scheduler, this.time, readingCostMs, () => world.entered = process);
-    const observer = new MemberObserver(world);
-    const process: Process = new Process(this, time, new SimulatedTransport(world.network, time), observer);
+    const time = new ProcessTime(world.scheduler, this.time, readingCostMs, () => {
+      // What is no member of this cluster is not for the checkers.
+      world.entered = process.wrongVolume === undefined ? process : undefined;
+    });
+    const process: Process = new Process(this, time, world.network.host(this.name, time), new MemberObserver(world));
     this.process = process;
     world.coverage.count("starts");
     world.story.tell(() => `${this.name} starts${readingCostMs > 0 ? ", slowly" : ""}`);
     time.run(0, () => {
-      Member.start(this.#memberOptions(process)).then(
+      const transport = this.#listen(process);
+      Member.start(this.#memberOptions(process, transport)).then(
         (member) => this.#onReady(process, member),
         (reason) => this.#onFatal(process, reason as Error, "could not start"),
       );
     });
   }
 
+  /** The process ends, and is started again on something else than the member's data. */
+  mountWrong(volume: WrongVolume): void {
+    this.kill();
+    this.#rightDisk ??= this.disk;
+    this.#wrongVolume = volume;
+    this.disk = new SimulatedDisk(this.#diskOptions());
+    this.start();
+  }
+
+  mountRight(): void {
+    if (this.#rightDisk === undefined) return;
+    this.kill();
+    this.disk = this.#rightDisk;
+    this.#rightDisk = undefined;
+    this.#wrongVolume = undefined;
+    this.start();
+  }
+
   /** The power goes: what was not synced may be lost. */
   crash(): void {
-    this.#end("the power goes");
+    this.#end("the power goes", (host) => host.losePower());
     this.#replaceDisk(this.disk.crash(this.#diskOptions()));
   }
 
   /** The process is killed, and the machine runs on. */
   kill(): void {
-    this.#end("is killed");
+    this.#end("is killed", (host) => host.end());
     this.#replaceDisk(this.disk.kill(this.#diskOptions()));
   }
 
@@ -165,6 +214,10 @@ export class Machine {
     const world = this.#world;
     if (process.time.isEnded) return;
     process.member = member;
+    if (process.wrongVolume === "empty volume") {
+      world.violation(`${this.name} runs on an empty volume under its old identity`);
+    }
+    if (process.wrongVolume !== undefined) return;
     this.memberId = member.id;
     const methods = services(member, {
       txnOperationsMax: 128,
@@ -186,19 +239,29 @@ export class Machine {
     if (process.time.isEnded) return;
     world.story.tell(() => `${this.name} ${what}: ${reason.message}`);
     world.coverage.count("processes that ended themselves");
-    const isExpected = process.hasFailedDisk || this.isRetired || isRemoval(reason);
-    if (!isExpected) world.violation(`${this.name} ${what}: ${reason.stack ?? reason.message}`);
-    if (isRemoval(reason)) this.isRetired = true;
+    if (!process.hasFailedDisk && !this.isRetired && !this.#isExpected(process, reason)) {
+      world.violation(`${this.name} ${what}: ${reason.stack ?? reason.message}`);
+    }
+    if (reason instanceof MemberRemovedError) this.isRetired = true;
     this.kill();
     world.restartLater(this);
   }
 
-  #end(what: string): void {
+  #isExpected({ wrongVolume }: Process, reason: Error): boolean {
+    if (wrongVolume === undefined && reason instanceof MemberRemovedError) return true;
+    if (!(reason instanceof JoiningError)) return false;
+    this.#world.coverage.count(`starts refused${wrongVolume === undefined ? "" : `: ${wrongVolume}`}`);
+    if (wrongVolume !== undefined) return wrongVolume === "empty volume";
+    // Who is to join may find nobody, or a membership that has changed since. Nobody forgets what it has begun.
+    return this.#isJoining && !reason.message.includes("already been bootstrapped");
+  }
+
+  #end(what: string, end: (host: SimulatedHost) => void): void {
     const { process } = this;
     if (process === undefined) return;
     this.#world.story.tell(() => `${this.name}: ${what}`);
     process.time.end();
-    process.transport.end();
+    end(process.host);
     this.process = undefined;
     this.#world.onProcessEnd(process);
   }
@@ -209,8 +272,50 @@ export class Machine {
     this.diskState.stalledUntilMs = 0;
   }
 
-  #memberOptions(process: Process): MemberOptions {
+  /** Opens the peer ports. Who comes before the member has started is told so. */
+  #listen({ host, time }: Process): PeerTransport {
+    const { peerTimeoutMs } = this.#world.setup;
+    const transport = new PeerTransport({
+      network: host,
+      clock: time,
+      log: this.#world.log(this.name),
+      peerUrls: [peerUrlOf(this.name)],
+      version: ETCD_VERSION,
+      electionTimeoutMs: TICK_MS * ELECTION_TICKS,
+      readTimeoutMs: peerTimeoutMs,
+      writeTimeoutMs: peerTimeoutMs,
+    });
+    const acceptor = { onStream: (stream: ByteStream) => transport.serve(stream), onStreamClosed() {} };
+    for (const port of PEER_PORTS) void host.listen({ host: this.name, port }, acceptor);
+    return transport;
+  }
+
+  /** As the operator's flags have it, who asks the others first. */
+  #origin({ host, time, wrongVolume }: Process): Promise<ClusterOrigin> {
     const world = this.#world;
+    const parts = {
+      clock: time,
+      crypto: systemCrypto,
+      log: world.log(this.name),
+      network: host,
+      ask: urlAsker({ network: host, clock: time }),
+      name: this.name,
+      initial: world.initialMembers(this.name),
+      clusterToken: this.#token(wrongVolume),
+      learnersMax: LEARNERS_MAX,
+      requestTimeoutMs: 5000 + 2 * TICK_MS * ELECTION_TICKS,
+    };
+    const isJoining = wrongVolume === undefined ? this.#isJoining : wrongVolume === "empty volume";
+    return isJoining ? joinExistingCluster(parts) : beginNewCluster(parts);
+  }
+
+  #token(wrongVolume: WrongVolume | undefined): string {
+    return wrongVolume === "volume of another cluster" ? "another" : TOKEN;
+  }
+
+  #memberOptions(process: Process, transport: PeerTransport): MemberOptions {
+    const world = this.#world;
+    const { strictReconfigCheck, leaseCheckpointIntervalMs, corruptionChecks } = world.setup;
     return {
       disk: this.disk,
       clock: process.time,
@@ -221,15 +326,17 @@ export class Machine {
       dataDirectory: "data",
       walDirectory: "",
       walSegmentSize: WAL_SEGMENT_SIZE,
-      peerUrls: [this.peerUrl],
+      peerUrls: [peerUrlOf(this.name)],
       clientUrls: [this.clientUrl],
-      clusterToken: "simulated",
-      transport: process.transport,
-      origin: () => Promise.resolve(this.#origin),
+      clusterToken: this.#token(process.wrongVolume),
+      transport,
+      origin: () => this.#origin(process),
       tickMs: TICK_MS,
       electionTicks: ELECTION_TICKS,
-      // The operator goes ahead in a cluster that is not healthy: that is when changes are dangerous.
-      strictReconfigCheck: false,
+      strictReconfigCheck,
+      learnersMax: LEARNERS_MAX,
+      leaseCheckpointIntervalMs,
+      corruptionChecks,
       snapshotCatchUpEntries: CATCH_UP_ENTRIES,
       snapshotCount: SNAPSHOT_COUNT,
       checkpointLogSize: CHECKPOINT_LOG_SIZE,
@@ -274,11 +381,6 @@ export class Machine {
   }
 }
 
-export function peerUrlOf(name: string): string {
-  return `http://${name}:2380`;
-}
-
-/** A member that learns that it was removed from the cluster ends itself. */
-function isRemoval({ message }: Error): boolean {
-  return message.includes("removed");
+export function peerUrlOf(name: string, port = PEER_PORTS[0]): string {
+  return `http://${name}:${port}`;
 }

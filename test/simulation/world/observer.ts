@@ -10,7 +10,8 @@ import { LeaseRevokeRequestSchema } from "../../../src/gen/etcdserverpb/lease_pb
 import { hashState } from "../../../src/member/state_hash.ts";
 import type { Member } from "../../../src/member/mod.ts";
 import { RecordView } from "../../../src/mvcc/mod.ts";
-import { type Entry, EntryType, Raft } from "../../../src/raft/mod.ts";
+import { PeerTransport, type SnapshotView } from "../../../src/peer/mod.ts";
+import { type Entry, EntryType, type Message, MessageType, Raft } from "../../../src/raft/mod.ts";
 import { WatchHub } from "../../../src/watch/mod.ts";
 import { RaftOperation } from "../../../src/wire/mod.ts";
 import type { Event, LogEntry, RaftRole } from "../observations.ts";
@@ -91,11 +92,26 @@ export class MemberObserver {
     world.observations.hashes.push({ moment: world.nextMoment(), member: member.id, applied, kind: "state", hash });
   }
 
+  onSend(messages: readonly Message[]): void {
+    const { votes, coverage } = this.#world;
+    for (const message of messages) {
+      if (message.type === MessageType.VOTE_RESPONSE && !message.reject) votes.onVote(message.from, message);
+      else if (message.type === MessageType.TIMEOUT_NOW) coverage.count("transfers under way");
+    }
+    coverage.count("messages sent", messages.length);
+  }
+
+  onSendSnapshot({ from, to }: Message): void {
+    this.#world.onSendSnapshot(from, to);
+  }
+
   onOutcome(operation: number, body: Uint8Array, outcome: Outcome): void {
     if (outcome.error !== undefined) return;
     if (operation === RaftOperation.LEASE_REVOKE) {
       this.#world.leaseEnded(fromBinary(LeaseRevokeRequestSchema, body).ID, outcome.revision);
     } else if (operation === RaftOperation.COMPACTION) this.#world.coverage.count("compactions applied");
+    else if (operation === RaftOperation.LEASE_CHECKPOINT) this.#world.coverage.count("lease checkpoints applied");
+    else if (operation === RaftOperation.ALARM) this.#world.violation("an alarm was raised, though nothing is wrong");
   }
 
   /** Reports the revisions that are new here, as far as the store still has all of their rows. */
@@ -138,7 +154,7 @@ export class MemberObserver {
       if (entry.type !== EntryType.NORMAL) this.#world.coverage.count("membership changes in a log");
     }
     const world = this.#world;
-    if (isStart) world.network.votes.onStart(raft.id, term, vote);
+    if (isStart) world.votes.onStart(raft.id, term, vote);
     else this.#countRole(role, term);
     world.observations.raft.push({
       moment: world.nextMoment(),
@@ -219,6 +235,15 @@ function wrapDoors(): void {
   Raft.prototype.ready = function (this: Raft) {
     current?.entered?.observer.onRaft(this);
     return ready.call(this);
+  };
+  const { send, sendSnapshot } = PeerTransport.prototype;
+  PeerTransport.prototype.send = function (this: PeerTransport, messages: readonly Message[]) {
+    current?.entered?.observer.onSend(messages);
+    send.call(this, messages);
+  };
+  PeerTransport.prototype.sendSnapshot = function (this: PeerTransport, message: Message, view: SnapshotView) {
+    current?.entered?.observer.onSendSnapshot(message);
+    return sendSnapshot.call(this, message, view);
   };
   const { publish } = WatchHub.prototype;
   WatchHub.prototype.publish = function (this: WatchHub, firstRow: number, endRow: number) {

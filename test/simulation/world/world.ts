@@ -5,8 +5,9 @@
  */
 
 import type { Logger } from "../../../src/io/log.ts";
-import type { Member } from "../../../src/member/mod.ts";
+import type { InitialMember, Member } from "../../../src/member/mod.ts";
 import type { Member as ClusterMember } from "../../../src/membership/mod.ts";
+import { SimulatedNetwork } from "../../harness/simulated_network.ts";
 import { type Moment, newObservations, type Observations } from "../observations.ts";
 import { Client } from "./client.ts";
 import type { PendingCall } from "./connection.ts";
@@ -14,11 +15,11 @@ import { Coverage } from "./coverage.ts";
 import { Faults } from "./faults.ts";
 import { Machine, peerUrlOf, type Process } from "./machine.ts";
 import { memberLog } from "./member_log.ts";
-import { Network } from "./network.ts";
 import { observe } from "./observer.ts";
 import { Operator } from "./operator.ts";
 import { Random } from "./random.ts";
 import { Scheduler } from "./scheduler.ts";
+import { drawSetup, type Setup } from "./setup.ts";
 import { Story } from "./story.ts";
 import { Votes } from "./votes.ts";
 import { WatchClient } from "./watch_client.ts";
@@ -26,13 +27,10 @@ import { Workload } from "./workload.ts";
 
 export interface WorldOptions {
   readonly seed: number;
-  /** Members that the cluster begins with. Default: mostly three; one that is alone is joined by others. */
-  readonly memberCount?: number;
   /** Write down what happens for people. */
   readonly tellsStory: boolean;
 }
 
-const INITIAL_COUNTS = [1, 3, 3, 3, 3, 3, 3, 3, 3, 5, 5];
 export const MEMBERS_MIN = 3;
 const CLIENT_COUNT = 5;
 const WATCHER_COUNT = 3;
@@ -55,7 +53,9 @@ export class World {
   readonly coverage = new Coverage();
   readonly observations: Observations = newObservations();
   readonly story: Story;
-  readonly network: Network;
+  readonly setup: Setup;
+  readonly network: SimulatedNetwork;
+  readonly votes = new Votes((text) => this.violation(text));
   readonly workload: Workload;
   readonly machines: Machine[] = [];
   readonly calls = new Set<PendingCall>();
@@ -68,25 +68,29 @@ export class World {
   readonly #watchers: WatchClient[] = [];
   readonly #leasesEnded = new Set<bigint>();
   readonly #names = new Map<bigint, string>();
+  /** The newest membership that was seen, as an operator would write it down. */
+  #known: InitialMember[] = [];
   #moment = 0;
   #appliedMax = 0;
   /** Nothing is broken any more. */
   isHealed = false;
 
-  constructor({ seed, memberCount, tellsStory }: WorldOptions) {
+  constructor({ seed, tellsStory }: WorldOptions) {
     this.seed = seed;
     this.#random = new Random(seed);
     this.story = new Story(tellsStory, () => this.scheduler.nowMs);
-    const votes = new Votes((text) => this.violation(text));
-    this.network = new Network(this.scheduler, this.#random.branch("network"), this.coverage, votes);
+    this.setup = drawSetup(this.#random.branch("setup"));
+    this.network = new SimulatedNetwork({
+      scheduler: this.scheduler,
+      random: this.#random.branch("network"),
+      giveUpMs: this.setup.connectionGiveUpMs,
+      count: (what) => this.coverage.count(`network: ${what}`),
+    });
     this.workload = new Workload(this.#random.branch("workload"));
-    const count = memberCount ?? this.#random.pick(INITIAL_COUNTS);
-    const initial = Array.from({ length: count }, (_, i) => ({
-      name: `m${i + 1}`,
-      peerUrls: [peerUrlOf(`m${i + 1}`)],
-    }));
-    for (const { name } of initial) {
-      this.machines.push(new Machine(this, name, { initial }, this.#random.branch(name)));
+    for (let i = 1; i <= this.setup.memberCount; i++) {
+      const name = `m${i}`;
+      this.#known.push({ name, peerUrls: [peerUrlOf(name)] });
+      this.machines.push(new Machine(this, name, false, this.#random.branch(name)));
     }
   }
 
@@ -167,7 +171,15 @@ export class World {
     // Those who know more may be down at present.
     if (newest === undefined || newest.raftStatus.appliedIndex < this.#appliedMax) return [];
     this.#appliedMax = newest.raftStatus.appliedIndex;
-    return newest.membership.list();
+    const members = newest.membership.list();
+    if (members.length > 0) this.#known = members.map(({ peerUrls }) => ({ name: nameOf(peerUrls[0]), peerUrls }));
+    return members;
+  }
+
+  /** What is given to the machine of that name as its cluster. */
+  initialMembers(name: string): readonly InitialMember[] {
+    const known = this.#known;
+    return known.some((member) => member.name === name) ? known : [...known, { name, peerUrls: [peerUrlOf(name)] }];
   }
 
   leaseEnded(id: bigint, revision: number): void {
@@ -176,6 +188,12 @@ export class World {
     this.coverage.count("leases ended");
     this.observations.leaseEnds.push({ moment: this.nextMoment(), ms: this.scheduler.nowMs, id, revision });
     this.story.tell(() => `lease ${id} ends at revision ${revision}`);
+  }
+
+  /** Snapshots are rare and quick: some are broken off on purpose. */
+  onSendSnapshot(from: bigint, to: bigint): void {
+    if (this.isHealed || !this.#random.chance(0.2)) return;
+    this.scheduler.after(this.#random.between(0, 20), () => this.network.reset(this.nameOf(from), this.nameOf(to)));
   }
 
   onProcessEnd(process: Process): void {
@@ -256,6 +274,7 @@ export class World {
     this.isHealed = true;
     this.network.heal();
     for (const machine of this.machines) {
+      machine.mountRight();
       machine.healDisk();
       machine.process?.time.resume();
     }
@@ -313,4 +332,9 @@ export class World {
     end.moment = this.nextMoment();
     end.ms = this.scheduler.nowMs;
   }
+}
+
+/** The machine's name that a member's URL leads to. */
+export function nameOf(peerUrl: string): string {
+  return new URL(peerUrl).hostname;
 }
