@@ -13,7 +13,10 @@ import { buildTools, MissingRequirement } from "./tools.ts";
 import { authLog } from "./cases/auth_log.ts";
 import { bolt } from "./cases/bolt.ts";
 import { clientv3 } from "./cases/clientv3.ts";
+import { clusterElections } from "./cases/cluster_elections.ts";
+import { clusterMigrate } from "./cases/cluster_migrate.ts";
 import { clusterMixed } from "./cases/cluster_mixed.ts";
+import { clusterSnapshot } from "./cases/cluster_snapshot.ts";
 import { connect } from "./cases/connect.ts";
 import { differential } from "./cases/differential.ts";
 import { downgrade } from "./cases/downgrade.ts";
@@ -51,6 +54,9 @@ const CASES: Case[] = [
   differential,
   snapshotTools,
   clusterMixed,
+  clusterElections,
+  clusterMigrate,
+  clusterSnapshot,
 ];
 
 const { values: flags } = parseArgs({

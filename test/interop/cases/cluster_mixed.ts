@@ -39,6 +39,6 @@ async function lead(context: Context, kinds: readonly Kind[]): Promise<string> {
   }
   const verdict = await traffic.judge();
   const agreed = await cluster.compare();
-  for (const member of cluster.members) await member.stop("SIGTERM");
+  await cluster.stop();
   return `${kinds.join(" + ")}: ${verdict}; ${agreed.split(", ")[0]}`;
 }

@@ -177,7 +177,6 @@ func (r *run) finishWatchers() {
 
 // compact follows what all watchers have seen, so that none that is behind is ever told that its events are gone.
 func (r *run) compact() {
-	compacted := r.first
 	for r.sleep(time.Second) {
 		r.mutex.Lock()
 		seen := int64(0)
@@ -186,24 +185,21 @@ func (r *run) compact() {
 				seen = at
 			}
 		}
+		isDue := seen > r.first
+		if isDue {
+			r.first = seen + 1 // Whoever begins to watch from now on.
+		}
 		r.mutex.Unlock()
-		// Whoever begins to watch later begins where all others are.
-		if seen -= 50; seen <= compacted {
+		if !isDue {
 			continue
 		}
-		_, err := r.retry(func(ctx context.Context) (int64, error) {
+		_, _ = r.retry(func(ctx context.Context) (int64, error) {
 			_, err := r.client.Compact(ctx, seen)
 			if isCompacted(err) {
 				err = nil // By an attempt that was not answered.
 			}
 			return 0, err
 		})
-		if err == nil {
-			compacted = seen
-			r.mutex.Lock()
-			r.first = max(r.first, seen+1)
-			r.mutex.Unlock()
-		}
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	attemptTimeout = 2 * time.Second
+	attemptTimeout = time.Second
 	// How long a request may take with all its retries: several elections on a busy machine.
 	requestTimeout = 20 * time.Second
 	retryPause     = 30 * time.Millisecond
@@ -68,8 +68,11 @@ func isTransient(err error) bool {
 	if errors.As(err, &known) {
 		code = known.Code()
 	}
-	// etcd has no code for what a leader answers while it hands over; the proposal was not made.
-	return code == codes.Unavailable || code == codes.DeadlineExceeded || strings.Contains(err.Error(), "raft proposal dropped")
+	if code == codes.Unavailable || code == codes.DeadlineExceeded {
+		return true
+	}
+	// etcd has no code for what it answers while it hands leadership over, and while it stops.
+	return strings.HasSuffix(err.Error(), "raft proposal dropped") || strings.HasSuffix(err.Error(), "raft: stopped")
 }
 
 func isCompacted(err error) bool {
