@@ -9,7 +9,7 @@ export interface PeerUrlParts {
   readonly network: Pick<Network, "resolve">;
 }
 
-/** Names that cannot be resolved yet are tried again for so long, and so often (etcd's figures). */
+/** Names that cannot be resolved yet are tried again for so long by default, and so often (etcd's figures). */
 const RESOLVE_MS_MAX = 30_000;
 const RESOLVE_RETRY_MS = 1000;
 
@@ -21,9 +21,10 @@ export class PeerUrlComparison {
   readonly #parts: PeerUrlParts;
   readonly #endMs: number;
 
-  constructor(parts: PeerUrlParts) {
+  /** `forMs`: how long names are tried again that cannot be resolved. */
+  constructor(parts: PeerUrlParts, forMs = RESOLVE_MS_MAX) {
     this.#parts = parts;
-    this.#endMs = parts.clock.monotonicMs() + RESOLVE_MS_MAX;
+    this.#endMs = parts.clock.monotonicMs() + forMs;
   }
 
   /** Why they are not the same, in etcd's words; undefined: they are. */

@@ -5,7 +5,7 @@ import { EMPTY_BYTES, utf8 } from "../../base/bytes.ts";
 import { DiskError } from "../../io/disk.ts";
 import { silentLogger } from "../../io/log.ts";
 import { systemClock, systemCrypto, systemDisk } from "../../io/system/mod.ts";
-import { Bucket, encodeAddMember, encodeV2Store, MetaKey } from "../../member/mod.ts";
+import { Bucket, encodeAddMember, encodeV2Store, type InitialMember, MetaKey } from "../../member/mod.ts";
 import {
   bootstrapClusterId,
   bootstrapMemberId,
@@ -29,7 +29,7 @@ import {
 import { Progress } from "../output/mod.ts";
 import { asCommandError, withDatabase } from "./database.ts";
 import { checkDigest, DIGEST_SIZE, hasDigest } from "./digest.ts";
-import { type InitialCluster, readInitialCluster } from "./initial_cluster.ts";
+import { readInitialCluster } from "./initial_cluster.ts";
 import { type Buckets, changeRows, emptyBucket, readBuckets, writeBuckets } from "./rewrite.ts";
 import { mainRevision, revisionKey, uint64Bytes } from "./schema.ts";
 import { StagedDirectory } from "./staging.ts";
@@ -202,15 +202,14 @@ async function isMissingOrEmpty(path: string): Promise<boolean> {
 }
 
 function identify(
-  cluster: InitialCluster,
+  cluster: readonly InitialMember[],
   name: string,
   token: string,
 ): Pick<Plan, "self" | "clusterId" | "members"> {
   const sha1 = (data: Uint8Array) => systemCrypto.sha1(data);
   const membership = new Membership();
   let self: Member | undefined;
-  for (const [memberName, urls] of cluster) {
-    const peerUrls = urls.map((url) => url.text);
+  for (const { name: memberName, peerUrls } of cluster) {
     const id = bootstrapMemberId(peerUrls, token, sha1);
     const member: Member = { id, name: memberName, peerUrls, clientUrls: [], isLearner: false };
     membership.add(member);
