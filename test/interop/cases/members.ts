@@ -202,10 +202,15 @@ class Story {
   }
 }
 
-/** Ids that come from the time put members in another order; and the id of a new one is known only after it was added. */
+/**
+ * Ids that come from the time put members in another order, and may be a digit shorter; and the id of a new one is known
+ * only after it was added.
+ */
 function withoutChance(text: string): string {
   return text
-    .replace(/Member [0-9a-f]{15,16} added/, "Member added")
+    .replaceAll(/ +/g, " ")
+    .replaceAll(/─+/g, "─")
+    .replace(/Member [0-9a-f]+ added/, "Member added")
     .replaceAll(/("raft_term":|"RaftTerm" : )\d+/g, "$1<term>")
     .replace(/("member":\{"ID":)\d+/, "$1<new>")
     .replace(/(?<=ETCD_INITIAL_CLUSTER=")[^"]*/, (members) => members.split(",").sort().join(","))
