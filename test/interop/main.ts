@@ -16,6 +16,7 @@ import { clientv3 } from "./cases/clientv3.ts";
 import { clusterElections } from "./cases/cluster_elections.ts";
 import { clusterMigrate } from "./cases/cluster_migrate.ts";
 import { clusterMixed } from "./cases/cluster_mixed.ts";
+import { clusterRefused } from "./cases/cluster_refused.ts";
 import { clusterSnapshot } from "./cases/cluster_snapshot.ts";
 import { connect } from "./cases/connect.ts";
 import { differential } from "./cases/differential.ts";
@@ -57,6 +58,7 @@ const CASES: Case[] = [
   clusterElections,
   clusterMigrate,
   clusterSnapshot,
+  clusterRefused,
 ];
 
 const { values: flags } = parseArgs({

@@ -113,6 +113,12 @@ export class Member {
     rmSync(this.dataDirectory, { recursive: true, force: true });
   }
 
+  /** What the process that ran last has logged. */
+  lastLog(): string {
+    const log = this.log();
+    return log.slice(log.lastIndexOf(`--- ${this.kind}: `));
+  }
+
   log(): string {
     return existsSync(this.logPath) ? readFileSync(this.logPath, "utf8") : "";
   }
