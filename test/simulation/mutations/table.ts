@@ -104,4 +104,64 @@ export const MUTATIONS: readonly Mutation[] = [
       after: "",
     }],
   },
+  {
+    name: "send-proposal-again",
+    replacements: [
+      {
+        file: "src/peer/peer.ts",
+        before: "  #isDropping = false;\n\n  constructor(",
+        after: "  #isDropping = false;\n  #last: Message | undefined;\n\n  constructor(",
+      },
+      {
+        file: "src/peer/peer.ts",
+        before: "    let isSent: boolean;\n",
+        after: "    if (message.type === MessageType.PROPOSAL) this.#last = message;\n    let isSent: boolean;\n",
+      },
+      {
+        file: "src/peer/peer.ts",
+        before: ".attach(exchange, version);\n",
+        after: ".attach(exchange, version);\n    if (this.#last !== undefined) this.send(this.#last);\n",
+      },
+    ],
+  },
+  {
+    name: "believe-any-sender",
+    replacements: [{
+      file: "src/peer/admission.ts",
+      before: "  return from === sender || ",
+      after: "  return from !== NO_MEMBER || ",
+    }],
+  },
+  {
+    name: "serve-any-cluster",
+    replacements: [{
+      file: "src/peer/identity.ts",
+      before: "  return fieldValue(fields, CLUSTER_ID_FIELD) === idText(identity.clusterId) ? ",
+      after: "  return fieldValue(fields, CLUSTER_ID_FIELD) !== undefined ? ",
+    }],
+  },
+  {
+    name: "keep-append-stream-state",
+    replacements: [{
+      file: "src/peer/stream_writer.ts",
+      before: "    this.#encoder = this.#kind.encoder();\n    exchange.onDrain(",
+      after: "    exchange.onDrain(",
+    }],
+  },
+  {
+    name: "receive-database-without-fsync",
+    replacements: [{
+      file: "src/storage/snapshot_directory.ts",
+      before: "        await file.syncData();\n        await check(file);\n",
+      after: "        await check(file);\n",
+    }],
+  },
+  {
+    name: "come-back-without-a-log",
+    replacements: [{
+      file: "src/member/joining.ts",
+      before: "  if (known === undefined || known.clientUrls.length === 0) return;\n",
+      after: "  if (known === undefined || known.clientUrls.length >= 0) return;\n",
+    }],
+  },
 ];

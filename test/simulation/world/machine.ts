@@ -8,6 +8,7 @@ import { ETCD_VERSION } from "../../../src/base/version.ts";
 import {
   beginNewCluster,
   type ClusterOrigin,
+  type InitialMember,
   joinExistingCluster,
   JoiningError,
   Member,
@@ -39,6 +40,8 @@ const LEARNERS_MAX = 2;
 /** Where members listen for one another. */
 export const PEER_PORTS = [2380, 2381];
 const TOKEN = "simulated";
+/** A member that only the other cluster has. */
+const ELSEWHERE: InitialMember = { name: "elsewhere", peerUrls: ["http://elsewhere:2380"] };
 
 /** What the disk does for the time being. */
 export interface DiskState {
@@ -300,13 +303,19 @@ export class Machine {
       network: host,
       ask: urlAsker({ network: host, clock: time }),
       name: this.name,
-      initial: world.initialMembers(this.name),
+      initial: this.#initialMembers(wrongVolume),
       clusterToken: this.#token(wrongVolume),
       learnersMax: LEARNERS_MAX,
       requestTimeoutMs: 5000 + 2 * TICK_MS * ELECTION_TICKS,
     };
     const isJoining = wrongVolume === undefined ? this.#isJoining : wrongVolume === "empty volume";
     return isJoining ? joinExistingCluster(parts) : beginNewCluster(parts);
+  }
+
+  #initialMembers(wrongVolume: WrongVolume | undefined): readonly InitialMember[] {
+    const members = this.#world.initialMembers(this.name);
+    // Else whoever asks this one could join the other cluster, as the members that it was told of would be there.
+    return wrongVolume === "volume of another cluster" ? [...members, ELSEWHERE] : members;
   }
 
   #token(wrongVolume: WrongVolume | undefined): string {
