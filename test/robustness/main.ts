@@ -15,6 +15,7 @@ import { bitFlips } from "./cases/bit_flips.ts";
 import { checkpointDiskFull } from "./cases/checkpoint_disk_full.ts";
 import { checkpointKill } from "./cases/checkpoint_kill.ts";
 import { clusterFaults, clusterNamespaces } from "./cases/cluster_faults.ts";
+import { clusterHandover } from "./cases/cluster_handover.ts";
 import { clusterIntruders } from "./cases/cluster_intruders.ts";
 import { connections } from "./cases/connections.ts";
 import { diskFull } from "./cases/disk_full.ts";
@@ -48,6 +49,7 @@ const CASES: Case[] = [
   clusterFaults,
   clusterNamespaces,
   clusterIntruders,
+  clusterHandover,
 ];
 
 const { values: flags } = parseArgs({

@@ -17,6 +17,8 @@ const (
 	// judged in segments, split between two revisions.
 	segmentSize    = 1500
 	segmentTimeout = 60 * time.Second
+	// The last write before a fault may have returned a little before the fault was announced.
+	faultMargin = 50 * time.Millisecond
 )
 
 func (r *run) judge(first, last int64, operations []*operation, w *watches, s *readers, l *leases, result *report) {
@@ -39,7 +41,7 @@ func (r *run) judge(first, last int64, operations []*operation, w *watches, s *r
 			result.Reads++
 		}
 	}
-	result.LongestMs = longestWithoutWrite(operations)
+	result.LongestMs, result.LongestIn = r.longestWithoutWrite(operations)
 	segments := split(p, resolved)
 	result.Segments = len(segments)
 	r.judgeOrder(segments)
@@ -186,8 +188,8 @@ func (r *run) stuck(model porcupine.Model, information porcupine.LinearizationIn
 	return text
 }
 
-// longestWithoutWrite is in milliseconds.
-func longestWithoutWrite(operations []*operation) int64 {
+// longestWithoutWrite returns milliseconds, and the fault in which they began.
+func (r *run) longestWithoutWrite(operations []*operation) (int64, string) {
 	var returns []int64
 	for _, o := range operations {
 		if o.IsKnown && o.isWrite() {
@@ -195,11 +197,19 @@ func longestWithoutWrite(operations []*operation) int64 {
 		}
 	}
 	sort.Slice(returns, func(i, j int) bool { return returns[i] < returns[j] })
-	longest := int64(0)
+	longest, began := int64(0), int64(0)
 	for i := 1; i < len(returns); i++ {
-		longest = max(longest, returns[i]-returns[i-1])
+		if gap := returns[i] - returns[i-1]; gap > longest {
+			longest, began = gap, returns[i-1]
+		}
 	}
-	return int64(math.Round(float64(longest) / 1e6))
+	during := ""
+	for _, fault := range r.faults {
+		if fault.at <= began+int64(faultMargin) {
+			during = fault.text
+		}
+	}
+	return int64(math.Round(float64(longest) / 1e6)), during
 }
 
 // keep writes the whole history beside the pictures.

@@ -69,6 +69,7 @@ type report struct {
 	KeepAlives   int      `json:"keepAlives"`
 	Segments     int      `json:"segments"`
 	LongestMs    int64    `json:"longestWithoutWriteMs"`
+	LongestIn    string   `json:"longestWithoutWriteDuring"`
 	JudgedMs     int64    `json:"judgedMs"`
 	Verdict      string   `json:"verdict"`
 	Failures     []string `json:"failures,omitempty"`

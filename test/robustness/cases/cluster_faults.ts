@@ -42,7 +42,7 @@ async function inRounds(
   buildHistory();
   const rounds = context.settings.rounds ?? (context.settings.isLong ? ROUNDS_LONG : ROUNDS);
   const total = { faults: 0, operations: 0, acknowledged: 0, inDoubt: 0, adopted: 0, reads: 0, events: 0, leases: 0 };
-  let longestMs = 0;
+  let longestMs = 0, longestDuring = "";
   for (let round = 1; round <= rounds; round++) {
     const cluster = new Cluster(context, network, { name: `round-${round}` });
     onCluster(cluster);
@@ -57,7 +57,10 @@ async function inRounds(
       total.reads += verdict.serializable;
       total.events += verdict.events;
       total.leases += verdict.leases;
-      longestMs = Math.max(longestMs, verdict.longestWithoutWriteMs);
+      if (verdict.longestWithoutWriteMs > longestMs) {
+        longestMs = verdict.longestWithoutWriteMs;
+        longestDuring = verdict.longestWithoutWriteDuring;
+      }
     } catch (error) {
       throw new Error(`round ${round}, seed ${context.settings.seed}, ${network.tool}: ${(error as Error).message}`);
     }
@@ -65,7 +68,7 @@ async function inRounds(
   }
   return `${network.tool}; ${total.faults} faults; ${total.operations} operations, ${total.acknowledged} acknowledged, ` +
     `${total.inDoubt} in doubt of which ${total.adopted} took place, linearizable; ${total.reads} serializable reads, ` +
-    `${total.events} watched events, ${total.leases} leases; at most ${longestMs} ms without a write`;
+    `${total.events} watched events, ${total.leases} leases; at most ${longestMs} ms without a write (${longestDuring})`;
 }
 
 async function judged(context: Context, cluster: Cluster, network: FaultyNetwork): Promise<Verdict> {

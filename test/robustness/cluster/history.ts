@@ -20,6 +20,8 @@ export interface Verdict {
   readonly events: number;
   readonly leases: number;
   readonly longestWithoutWriteMs: number;
+  /** The fault in which that time began. */
+  readonly longestWithoutWriteDuring: string;
   readonly verdict: string;
   readonly failures?: readonly string[];
 }
