@@ -3,7 +3,7 @@ import { checkMinimums } from "./minimums.ts";
 import { Coverage } from "./world/coverage.ts";
 
 test("what a hundred seeds never met is told", () => {
-  expect(checkMinimums(new Coverage(), 100)).toContain("snapshots sent: 0, at least 30 in 100 seeds");
+  expect(checkMinimums(new Coverage(), 100)).toContain("members that joined: 0, at least 35 in 100 seeds");
 });
 
 test("few seeds are not expected to meet everything", () => {
