@@ -4,8 +4,8 @@ import { leaderOf, type MemberProcess, MemberProcesses, until } from "./cluster_
 
 const TIMEOUT_MS = 60_000;
 /** For a machine that has nothing else to do it is 500 ms, and 1.5 s. */
-const HANDOVER_MS_MAX = 1000;
-const STOP_MS_MAX = 3000;
+const HANDOVER_MS_MAX = 1500;
+const STOP_MS_MAX = 4000;
 /** Changes of the membership need not wait until all members have been connected for 5 s. */
 const HASTY = ["--strict-reconfig-check=false"];
 
