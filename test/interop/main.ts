@@ -13,6 +13,7 @@ import { buildTools, MissingRequirement } from "./tools.ts";
 import { authLog } from "./cases/auth_log.ts";
 import { bolt } from "./cases/bolt.ts";
 import { clientv3 } from "./cases/clientv3.ts";
+import { clusterChecks } from "./cases/cluster_checks.ts";
 import { clusterElections } from "./cases/cluster_elections.ts";
 import { clusterMigrate } from "./cases/cluster_migrate.ts";
 import { clusterMixed } from "./cases/cluster_mixed.ts";
@@ -59,6 +60,7 @@ const CASES: Case[] = [
   clusterMigrate,
   clusterSnapshot,
   clusterRefused,
+  clusterChecks,
 ];
 
 const { values: flags } = parseArgs({
