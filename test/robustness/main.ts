@@ -14,6 +14,7 @@ import { bigRanges } from "./cases/big_ranges.ts";
 import { bitFlips } from "./cases/bit_flips.ts";
 import { checkpointDiskFull } from "./cases/checkpoint_disk_full.ts";
 import { checkpointKill } from "./cases/checkpoint_kill.ts";
+import { clusterDisks } from "./cases/cluster_disks.ts";
 import { clusterFaults, clusterNamespaces } from "./cases/cluster_faults.ts";
 import { clusterHandover } from "./cases/cluster_handover.ts";
 import { clusterIntruders } from "./cases/cluster_intruders.ts";
@@ -50,6 +51,7 @@ const CASES: Case[] = [
   clusterNamespaces,
   clusterIntruders,
   clusterHandover,
+  clusterDisks,
 ];
 
 const { values: flags } = parseArgs({
