@@ -3,10 +3,10 @@
  *
  *   npm run test:robustness -- [--long] [--rounds N] [--only name,...] [--seed N] [--subject "command"] [--list]
  *
- * The default size takes one to three minutes; --long (or KEELSON_LONG=1) takes the sizes that are promised: hundreds of
- * kills, a hundred ranges of 300 MB, a deletion of a million keys. The subject is `bun src/main.ts` unless --subject or
- * KEELSON_COMMAND names another command. KEELSON_VERBOSE=1 prints what each attack cost. Linux only; the full disk needs
- * root.
+ * The default size takes about six minutes, half of them clusters; --long (or KEELSON_LONG=1) takes the sizes that are
+ * promised: hundreds of kills, a hundred ranges of 300 MB, a deletion of a million keys, an hour of faults. The subject is
+ * `bun src/main.ts` unless --subject or KEELSON_COMMAND names another command. KEELSON_VERBOSE=1 prints what each attack
+ * cost. Linux only; small disks and network namespaces need root, the clients whose history is judged need Go.
  */
 import { parseArgs } from "node:util";
 import { bigDelete } from "./cases/big_delete.ts";
@@ -18,6 +18,7 @@ import { clusterDisks } from "./cases/cluster_disks.ts";
 import { clusterFaults, clusterNamespaces } from "./cases/cluster_faults.ts";
 import { clusterHandover } from "./cases/cluster_handover.ts";
 import { clusterIntruders } from "./cases/cluster_intruders.ts";
+import { clusterMembers } from "./cases/cluster_members.ts";
 import { connections } from "./cases/connections.ts";
 import { diskFull } from "./cases/disk_full.ts";
 import { drain } from "./cases/drain.ts";
@@ -52,6 +53,7 @@ const CASES: Case[] = [
   clusterIntruders,
   clusterHandover,
   clusterDisks,
+  clusterMembers,
 ];
 
 const { values: flags } = parseArgs({
