@@ -139,6 +139,8 @@ export class Peers implements TransportHandler {
   receive(message: Message): void {
     // A snapshot without its database is of no use, and nobody speaks in this member's own name.
     if (isSnapshot(message) || !this.#isForThisMember(message) || this.#isFromTheFuture(message)) return;
+    // It may have voted for, and acknowledged, what it does not know of any more: it must not make a leader without that.
+    if (this.#isBehindHeartbeats && asksForVote(message)) return;
     this.#take(message);
   }
 
@@ -186,7 +188,8 @@ export class Peers implements TransportHandler {
     if (isAhead && !this.#isBehindHeartbeats) {
       this.#parts.log.error(
         "ignored a heartbeat that commits entries which this member does not have: its log has lost them, or another " +
-          "program speaks in the leader's name; if this stays so, replace the member",
+          "program speaks in the leader's name; until another heartbeat comes it does not vote; if this stays so, remove " +
+          "the member, and add it again with an empty data directory",
         { "from": idText(from), "term": term, "commit": commit, "last-index": lastIndex },
       );
     }
@@ -208,6 +211,10 @@ export class Peers implements TransportHandler {
     if (known === undefined) transport.addPeer(id, peerUrls);
     else transport.updatePeer(id, peerUrls);
   }
+}
+
+function asksForVote({ type }: Message): boolean {
+  return type === MessageType.VOTE || type === MessageType.PRE_VOTE;
 }
 
 function isSnapshot({ type }: Message): boolean {

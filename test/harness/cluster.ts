@@ -203,6 +203,11 @@ export class Cluster {
     });
   }
 
+  /** Its member has ended; it gets a new disk. */
+  wipe(machine: ClusterMember): void {
+    machine.disk = new SimulatedDisk({ seed: this.#seed + 1000 });
+  }
+
   /** Restarts a machine whose member has ended. */
   async restart(machine: ClusterMember): Promise<void> {
     await this.clock.run(this.begin(machine));

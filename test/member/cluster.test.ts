@@ -228,6 +228,32 @@ describe("a leader whose disk stalls", () => {
   });
 });
 
+describe("a member that has lost its log", () => {
+  test("helps nobody to lead who may lack what it once acknowledged", async () => {
+    const cluster = await Cluster.start(3);
+    const leader = await cluster.untilLeader();
+    const [witness, behind] = cluster.others(leader);
+    cluster.isolate(behind);
+    expect(await put(cluster, leader, "key", "value")).toBe("done");
+    // The witness comes back with an empty disk, as a member of a new cluster: nobody has asked whether there is one.
+    await cluster.stop(witness);
+    cluster.wipe(witness);
+    cluster.network.heal();
+    cluster.isolate(behind);
+    await cluster.restart(witness);
+    await cluster.clock.advance(500);
+    cluster.crash(leader);
+    cluster.network.heal();
+    await cluster.clock.advance(20_000);
+    expect(cluster.leader()).toBeUndefined();
+    await cluster.restart(leader);
+    const next = await cluster.untilLeader();
+    expect(await read(cluster, next, "key")).toBe("value");
+    await cluster.stop(witness);
+    await cluster.stopAll();
+  });
+});
+
 describe("a member that was away", () => {
   test("catches up from the log", async () => {
     const cluster = await Cluster.start(3);
@@ -318,6 +344,26 @@ describe("the membership", () => {
     expect(await put(cluster, first, "alone", "value")).not.toBe("done");
     cluster.network.heal();
     expect(await put(cluster, learner, "together", "value")).toBe("done");
+    await cluster.stopAll();
+  });
+
+  test("grows by a member that finds its own name in the snapshot that it gets, and is ready at once", async () => {
+    const cluster = await Cluster.start(1, SHORT_LOG);
+    const [first] = cluster.machines;
+    await cluster.untilLeader();
+    await putMany(cluster, first, 200);
+    // The log, and so the snapshot, waits until what the new member publishes is committed.
+    let publishedMs = Infinity;
+    cluster.network.filter = ({ type, to }) => {
+      if (type === MessageType.PROPOSAL && to === first.running.id) publishedMs = cluster.clock.nowMs;
+      return type !== MessageType.APPEND || cluster.clock.nowMs > publishedMs + 1000;
+    };
+    const learner = await cluster.add("m2", true, first);
+    await cluster.until(() => publishedMs < Infinity);
+    const name = () => first.running.membership.get(learner.running.id)!.name;
+    await cluster.until(() => name() === "m2");
+    await cluster.wait(learner.running.whenReady, 3000);
+    expect(cluster.network.snapshotCount).toBe(1);
     await cluster.stopAll();
   });
 
