@@ -37,7 +37,8 @@ async function callInTurn(call: QuestionCall, deadlineMs: number): Promise<Answe
     const leftMs = deadlineMs - clock.monotonicMs();
     if (leftMs <= 0) return undefined;
     const patience = { connectMs: leftMs, answerMs: leftMs, idleMs: leftMs, stallMs: leftMs };
-    const request = { method, path, headers, patience, body: method === "POST" ? body : undefined };
+    // etcd takes what is asked of /members/hashkv from the body of a GET.
+    const request = { method, path, headers, patience, body: method === "POST" || body.length > 0 ? body : undefined };
     try {
       return answerOf(await client.collect(url, request, PEER_ANSWER_SIZE_MAX));
     } catch (error) {

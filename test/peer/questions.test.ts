@@ -22,6 +22,10 @@ test("a question reaches the peer as it is, and its answer comes back", async ()
   expect(b.handler.questions).toEqual([post("/leases?x=1", '{"a":1}')]);
   await world.wait(a.transport.ask(b.id, get("/members"), 1000));
   expect(b.handler.questions[1]).toEqual(get("/members"));
+  // So etcd asks for hashes.
+  const withBody: Question = { ...post("/members/hashkv", '{"revision":3}'), method: "GET" };
+  await world.wait(a.transport.ask(b.id, withBody, 1000));
+  expect(b.handler.questions[2]).toEqual(withBody);
 });
 
 test("no answer in time is none", async () => {
