@@ -18,6 +18,7 @@ import { clusterElections } from "./cases/cluster_elections.ts";
 import { clusterMigrate } from "./cases/cluster_migrate.ts";
 import { clusterMixed } from "./cases/cluster_mixed.ts";
 import { clusterRefused } from "./cases/cluster_refused.ts";
+import { clusterSpoiled } from "./cases/cluster_spoiled.ts";
 import { clusterSnapshot } from "./cases/cluster_snapshot.ts";
 import { connect } from "./cases/connect.ts";
 import { differential } from "./cases/differential.ts";
@@ -61,6 +62,7 @@ const CASES: Case[] = [
   clusterSnapshot,
   clusterRefused,
   clusterChecks,
+  clusterSpoiled,
 ];
 
 const { values: flags } = parseArgs({

@@ -26,6 +26,7 @@ const PROGRAMS = [
   "authlog",
   "dbdump",
   "traffic",
+  "spoil",
 ] as const;
 /** What the `tool` lines produce; `server` is etcd itself. */
 const TOOLS = [
