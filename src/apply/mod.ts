@@ -11,11 +11,12 @@
  * 3. Long operations are steps; between two steps of one operation no other operation and no read of the head runs.
  * 4. A response is built only when somebody here waits for it, and building it never changes the state.
  *
- * Read: outcome, cost, gates, access, operations, txn, response, auth, cluster, applier.
+ * Read: outcome, cost, gates, access, operations, txn, response, auth, cluster, applier, proposal_check.
  */
 export * from "./outcome.ts";
 export { putCost, txnCost } from "./cost.ts";
 export { type AppliedConfChange, applyConfChange, V2RequestError } from "./cluster.ts";
+export { checkConfChange, checkProposal } from "./proposal_check.ts";
 export { Applier, type ApplyContext, UnknownOperationError } from "./applier.ts";
 export { isReadOnly, isSerializable, readTxn } from "./txn.ts";
 export { rangeBody } from "./response.ts";

@@ -113,6 +113,8 @@ export const UNAPPLIED_ENTRIES_MAX = 5000;
 export const FORWARDED_HELD_MAX = 4096;
 export const FORWARDED_HELD_SIZE_MAX = 64 * 1024 * 1024;
 export const FORWARDED_HELD_MS_MAX = 5000;
+/** Milliseconds for which a proposal that cannot be carried out is refused without a line in the log, after one with. */
+export const PROPOSAL_COMPLAINT_MS = 60_000;
 /** Bytes of proposals queued for the next append; beyond it new ones are answered "too many requests". */
 export const PROPOSALS_SIZE_MAX = 256 * 1024 * 1024;
 

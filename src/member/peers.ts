@@ -1,8 +1,10 @@
+import { checkConfChange, checkProposal } from "../apply/mod.ts";
+import { PROPOSAL_COMPLAINT_MS } from "../base/limits.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Logger } from "../io/log.ts";
 import { idText, type Member as ClusterMember, type Membership } from "../membership/mod.ts";
 import type { Answer, Question, Transport, TransportHandler } from "../peer/mod.ts";
-import { APPLY_THREAD, type Message, MessageType } from "../raft/mod.ts";
+import { APPLY_THREAD, type Entry, EntryType, type Message, MessageType, NO_MEMBER } from "../raft/mod.ts";
 import type { SnapshotDirectory } from "../storage/snapshot_directory.ts";
 import type { PositionedSnapshot } from "./database_snapshot.ts";
 import type { Inbox } from "./inbox.ts";
@@ -40,6 +42,8 @@ export class Peers implements TransportHandler {
   #isRunning = false;
   /** The last heartbeat was one that this member's log is too short for. */
   #isBehindHeartbeats = false;
+  /** Monotonic milliseconds at which a proposal was last complained of. */
+  #complainedMs = -Infinity;
 
   constructor(parts: PeersParts) {
     const { clock, log, transport, snapshots, openSnapshot } = parts;
@@ -141,6 +145,7 @@ export class Peers implements TransportHandler {
     if (isSnapshot(message) || !this.#isForThisMember(message) || this.#isFromTheFuture(message)) return;
     // It may have voted for, and acknowledged, what it does not know of any more: it must not make a leader without that.
     if (this.#isBehindHeartbeats && asksForVote(message)) return;
+    if (message.type === MessageType.PROPOSAL && !this.#canBeCarriedOut(message)) return;
     this.#take(message);
   }
 
@@ -174,7 +179,35 @@ export class Peers implements TransportHandler {
 
   #isForThisMember({ to, from }: Message): boolean {
     const { memberId, membership } = this.#parts;
-    return to === memberId && from !== memberId && from < APPLY_THREAD && !membership.isRemoved(from);
+    const isMember = from !== NO_MEMBER && from < APPLY_THREAD;
+    return to === memberId && from !== memberId && isMember && !membership.isRemoved(from);
+  }
+
+  /** What it asks to have put into the log has to be something that every member can apply: else all of them would end. */
+  #canBeCarriedOut({ from, entries }: Message): boolean {
+    try {
+      for (let i = 0; i < entries.length; i++) this.#checkEntry(entries[i]);
+      return true;
+    } catch (error) {
+      const { clock, log } = this.#parts;
+      const nowMs = clock.monotonicMs();
+      if (nowMs - this.#complainedMs >= PROPOSAL_COMPLAINT_MS) {
+        this.#complainedMs = nowMs;
+        log.error(
+          "refused a proposal that no member could carry out: a program that is no member speaks in a member's name, or " +
+            "a member is of a version that this one does not know",
+          { "from": idText(from), "error": (error as Error).message },
+        );
+      }
+      return false;
+    }
+  }
+
+  /** Throws why it cannot be. */
+  #checkEntry({ type, data }: Entry): void {
+    if (type === EntryType.NORMAL) checkProposal(this.#parts.membership, data);
+    else if (type === EntryType.CONF_CHANGE) checkConfChange(data);
+    else throw new Error(`entries of type ${type} are not proposed`);
   }
 
   /**

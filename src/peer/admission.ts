@@ -6,8 +6,8 @@ import { APPLY_THREAD, type Message, MessageType, NO_MEMBER } from "../raft/mod.
  * the sender's own name.
  */
 export function isCredible({ type, to, from }: Message, memberId: bigint, sender: bigint): boolean {
-  if (to !== memberId || from === memberId) return false;
-  return from === sender || (isPassedOn(type) && from !== NO_MEMBER && from < APPLY_THREAD);
+  if (to !== memberId || from === memberId || from === NO_MEMBER || from >= APPLY_THREAD) return false;
+  return from === sender || isPassedOn(type);
 }
 
 function isPassedOn(type: MessageType): boolean {

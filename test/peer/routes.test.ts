@@ -83,6 +83,13 @@ test("a stream that a peer asks for begins at once, and names cluster and versio
   expect(a.log.with("peer became active")).toHaveLength(1);
 });
 
+test.each([0n, APPEND_THREAD, APPLY_THREAD])("nobody posts in the name of %i, which is no member's id", async (id) => {
+  const { a, ask } = setting();
+  const read = { ...message(MessageType.READ_INDEX, id, A), term: 0 };
+  expect(await ask(posted(read, id))).toStartWith("HTTP/1.1 400 ");
+  expect(a.handler.messages).toEqual([]);
+});
+
 test("a stream that is asked for again takes the place of the one before", async () => {
   const { world, a } = setting();
   const host = world.host("c");
