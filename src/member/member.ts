@@ -116,6 +116,8 @@ export class Member implements MemberDatabase {
   #purges: Timer | undefined;
   #onFailure: (reason: Error) => void = () => {};
   #leader = NO_MEMBER;
+  /** While this member publishes itself. */
+  #publishAgain: (() => void) | undefined;
   /** Monotonic milliseconds at which the present leader was heard of; -Infinity: none yet. */
   #leaderSinceMs = -Infinity;
   #removal: Timer | undefined;
@@ -272,6 +274,7 @@ export class Member implements MemberDatabase {
       newKeyspace: () => newKeyspace(options),
       newMembership: () => newMembership(options),
       onInstalled: (compaction) => {
+        this.#publishAgain?.();
         this.#onMembership();
         if (compaction !== undefined) this.#startCompaction(compaction);
       },
@@ -807,11 +810,16 @@ export class Member implements MemberDatabase {
     });
     const body = toBinary(ClusterMemberAttrSetRequestSchema, request);
     for (;;) {
-      const error = await this.#proposeOwn(RaftOperation.CLUSTER_MEMBER_ATTR_SET, body);
+      // What a snapshot holds of a proposal is never seen to be applied here: waiting on would take the whole timeout.
+      const replaced = new Promise<"replaced">((resolve) => this.#publishAgain = () => resolve("replaced"));
+      const proposed = this.#proposeOwn(RaftOperation.CLUSTER_MEMBER_ATTR_SET, body);
+      const error = await Promise.race([proposed, replaced]);
       if (error === undefined) break;
+      if (error === "replaced") continue;
       if (error === "stopped") throw new Error("the member is stopped");
       log.warn("failed to publish local member to cluster through raft", { "local-member-id": idText(this.id), error });
     }
+    this.#publishAgain = undefined;
     log.info("published local member to cluster through raft", {
       "local-member-id": idText(this.id),
       "cluster-id": idText(this.clusterId),
