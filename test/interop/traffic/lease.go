@@ -17,8 +17,8 @@ const (
 	keptLeases   = 4
 	abandonedTTL = 2
 	abandonPause = 1500 * time.Millisecond
-	// By when a lease nobody keeps is revoked at the latest: each new leader gives it its whole TTL again.
-	abandonedGrace = 25 * time.Second
+	// By when a lease nobody keeps is gone once there is no election any more: each leader gives it its whole TTL again.
+	abandonedGrace = 10 * time.Second
 )
 
 // leaseBook knows until when the lease of each key must live: its TTL after the last keep-alive that was answered was sent.
@@ -59,14 +59,30 @@ func (b *leaseBook) deleted(r *run, key, endpoint string) {
 	}
 }
 
-func (b *leaseBook) checkAbandoned(r *run) {
-	b.mutex.Lock()
-	defer b.mutex.Unlock()
-	for key, until := range b.until {
-		if late := time.Since(until); !b.kept[key] && late > abandonedGrace {
-			r.violation("the lease of %s lives on, %s after its TTL", key, late.Round(time.Millisecond))
+// awaitAbandoned waits until the watchers have seen the end of all leases that nobody kept alive.
+func (b *leaseBook) awaitAbandoned(r *run) {
+	for deadline := time.Now().Add(abandonedGrace); ; time.Sleep(20 * time.Millisecond) {
+		left := b.abandoned()
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			r.violation("leases that nobody keeps alive live on after %s in peace: %v", abandonedGrace, left)
+			return
 		}
 	}
+}
+
+func (b *leaseBook) abandoned() []string {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	keys := []string{}
+	for key := range b.until {
+		if !b.kept[key] {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // grant makes a lease and a key on it, and returns when the grant was sent.

@@ -104,6 +104,7 @@ func runCommand(arguments []string) error {
 		case "stop":
 			stopWork()
 			working.Wait()
+			r.leases.awaitAbandoned(r)
 			r.finishWatchers()
 			return json.NewEncoder(os.Stdout).Encode(r.verdict)
 		default:
@@ -172,7 +173,6 @@ func (r *run) finishWatchers() {
 		}
 		r.unwatch(endpoint)
 	}
-	r.leases.checkAbandoned(r)
 }
 
 // compact follows what all watchers have seen, so that none that is behind is ever told that its events are gone.
