@@ -423,6 +423,15 @@ export const PEER_HTTP_LINGER_MS = 1000;
 export const PEER_HTTP_IDLE_CONNECTIONS_MAX = 4;
 export const PEER_HTTP_IDLE_CONNECTION_MS = 60_000;
 
+// io: sockets
+
+/**
+ * Milliseconds without traffic after which the system asks the other end whether it is still there. A machine that has
+ * lost its power says no more: whoever waits for its answer would wait for as long as it is willing to. A third of etcd's
+ * figure: while a leader takes a snapshot to be under way, the member that it went to gets nothing else, back or not.
+ */
+export const TCP_KEEP_ALIVE_MS = 10_000;
+
 // peer: what is on its way to other members, and what they may make this one hold
 
 /** Messages, and bytes of them, that wait for a peer that is slow to read a stream; more are dropped and reported. */

@@ -112,8 +112,8 @@ export class SimulatedNetwork implements StreamWorld {
     return this.#scheduler.nowMs;
   }
 
-  after(delayMs: number, run: () => void): void {
-    this.#scheduler.after(delayMs, run);
+  after(delayMs: number, run: () => void): { cancel(): void } {
+    return this.#scheduler.after(delayMs, run);
   }
 
   travelMs({ lossRate, delayMinMs, delayMaxMs }: ConnectionLink): number {
@@ -321,7 +321,7 @@ class Handshake {
 
   #answer(server: SimulatedHost): void {
     const { link, travel } = this.#way(this.#machine, this.#client.name);
-    if (link.isCut) return this.#network.after(SYN_RETRY_MS, () => this.#ask());
+    if (link.isCut) return void this.#network.after(SYN_RETRY_MS, () => this.#ask());
     const acceptor = server.acceptorOn(this.#port);
     if (acceptor === undefined) {
       travel(() => this.#client.run(0, () => this.#fail("ECONNREFUSED")));

@@ -7,6 +7,7 @@
  * `onDrain`, and received bytes are overwritten once the listener has returned.
  */
 
+import { TCP_KEEP_ALIVE_MS } from "../../src/base/limits.ts";
 import type { ByteStream, ByteStreamListener } from "../../src/io/net.ts";
 
 /** How bytes fare from one machine to another. */
@@ -22,7 +23,7 @@ export interface ConnectionLink {
 /** What a stream needs of the world; the network gives it. */
 export interface StreamWorld {
   readonly nowMs: number;
-  after(delayMs: number, run: () => void): void;
+  after(delayMs: number, run: () => void): { cancel(): void };
   link(from: string, to: string): ConnectionLink;
   /** Whether there is a system that answers, be it that nobody listens. */
   isPowered(machine: string): boolean;
@@ -51,6 +52,9 @@ const WINDOW_SIZE = 128 * 1024;
 /** Between two tries to get a segment through a cut link: at first, and at most. */
 const RETRANSMISSION_MIN_MS = 200;
 const RETRANSMISSION_MAX_MS = 1600;
+/** Until an idle connection is asked after again, and how often, where nobody answers. */
+const KEEP_ALIVE_RETRY_MS = 1000;
+const KEEP_ALIVE_TRIES = 10;
 /** Of segments that arrive in two. */
 const SPLIT_RATE = 0.1;
 /** What a listener finds in a buffer that it kept. */
@@ -74,7 +78,10 @@ export class SimulatedStream implements ByteStream {
   #listener: ByteStreamListener | undefined;
   #isPaused = false;
   #isClosed = false;
+  /** It was lost with its process. Maybe nobody was told. */
+  #isForgotten = false;
   #closeError: Error | undefined;
+  #keepAliveTimer: { cancel(): void } | undefined;
 
   // Sending.
   /** What the window has no room for. */
@@ -106,6 +113,8 @@ export class SimulatedStream implements ByteStream {
   static join(one: SimulatedStream, other: SimulatedStream): void {
     one.#other = other;
     other.#other = one;
+    one.#keepAlive();
+    other.#keepAlive();
   }
 
   get isClosed(): boolean {
@@ -163,7 +172,9 @@ export class SimulatedStream implements ByteStream {
     if (this.#isClosed) return;
     if (isTold) this.#emit("reset");
     else this.#flight.length = 0;
+    this.#isForgotten = true;
     this.#isClosed = true;
+    this.#keepAliveTimer?.cancel();
   }
 
   /** What is written from now on does not arrive before then. */
@@ -325,6 +336,19 @@ export class SimulatedStream implements ByteStream {
     this.#world.after(this.#world.travelMs(link), () => attempt(RETRANSMISSION_MIN_MS));
   }
 
+  /** The system asks now and then whether the other end knows of the connection, which it may have forgotten. */
+  #keepAlive(failureCount = 0): void {
+    const world = this.#world;
+    this.#keepAliveTimer = world.after(failureCount === 0 ? TCP_KEEP_ALIVE_MS : KEEP_ALIVE_RETRY_MS, () => {
+      const there = world.link(this.process.name, this.remoteMachine);
+      const back = world.link(this.remoteMachine, this.process.name);
+      const isAnswered = !there.isCut && !back.isCut && world.isPowered(this.remoteMachine);
+      if (!isAnswered && failureCount === KEEP_ALIVE_TRIES) this.process.run(0, () => this.fail("ETIMEDOUT"));
+      else if (isAnswered && this.#other!.#isForgotten) this.process.run(0, () => this.fail("ECONNRESET"));
+      else this.#keepAlive(isAnswered ? 0 : failureCount + 1);
+    });
+  }
+
   // --- The end.
 
   #closeIfOver(): void {
@@ -335,6 +359,7 @@ export class SimulatedStream implements ByteStream {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#closeError = error;
+    this.#keepAliveTimer?.cancel();
     this.#rest = undefined;
     this.#arrived.length = 0;
     this.process.streamClosed(this);

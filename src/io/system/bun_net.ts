@@ -1,5 +1,6 @@
 /** Byte streams and listening sockets of Bun, without node's streams around them. */
 
+import { TCP_KEEP_ALIVE_MS } from "../../base/limits.ts";
 import type { ByteStream, ByteStreamListener, ListenAddress, Network, StreamAcceptor, StreamServer } from "../net.ts";
 import { connectTo, formatAddress, resolveAll, resolveHost, type Target } from "./net_address.ts";
 
@@ -35,6 +36,7 @@ class BunStream implements ByteStream {
   // --- From the socket.
 
   open(): void {
+    this.#socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
     this.#acceptor.onStream(this);
     // What the client sends stays with the system until somebody listens.
     if (this.#listener === undefined) this.pause();

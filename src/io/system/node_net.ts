@@ -1,6 +1,7 @@
 /** Byte streams and listening sockets of node:net. */
 
 import { connect, createServer, type Socket } from "node:net";
+import { TCP_KEEP_ALIVE_MS } from "../../base/limits.ts";
 import type { ByteStream, ByteStreamListener, ListenAddress, Network, StreamAcceptor, StreamServer } from "../net.ts";
 import { connectTo, formatAddress, resolveAll, resolveHost, type Target } from "./net_address.ts";
 
@@ -24,6 +25,7 @@ export class SocketStream implements ByteStream {
     };
     socket.pause();
     socket.setNoDelay(true);
+    socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
     socket.on("error", (cause: Error) => this.#error = cause); // "close" follows
   }
 

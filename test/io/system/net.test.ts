@@ -1,7 +1,7 @@
 /** What every byte stream of a real network promises, accepted or opened, on both of them. The other end is a node:net socket. */
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -507,6 +507,17 @@ describe.each(NETWORKS)("connecting with %s", (_name, network) => {
       await until(() => recorder.text.length === i);
     }
     expect(performance.now() - startMs).toBeLessThan(800);
+  });
+
+  test.if(process.platform === "linux")("the system looks after idle connections: SO_KEEPALIVE", async () => {
+    const { server } = await nodeServer();
+    const stream = await network.connect({ host: "127.0.0.1", port: portOf(server) }, 1000);
+    cleanups.push(() => stream.destroy());
+    await settle();
+    // Local port, remote port, state, queues, and which timer runs: 2 is that of idle connections.
+    const remote = portOf(server).toString(16).toUpperCase().padStart(4, "0");
+    const line = new RegExp(`:[0-9A-F]{4} [0-9A-F]{8}:${remote} 01 [0-9A-F:]+ (..):`);
+    expect(line.exec(readFileSync("/proc/net/tcp", "utf8"))?.[1]).toBe("02");
   });
 
   test("what cannot be reached is an error with the system's code", async () => {

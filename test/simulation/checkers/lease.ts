@@ -151,12 +151,12 @@ class LeaseChecker {
         if (lease === id) this.#findings.violation(`key ${key} outlasted lease ${id}, which ended at ${revision}`);
       }
     }
-    for (const { revision, moment, events } of history.revisions) {
+    for (const { revision, events } of history.revisions) {
       for (const event of events) {
         if (event.kind === "delete" || event.kv.lease === 0n) continue;
         this.#findings.judge("keys attached");
         const end = this.#ends.get(event.kv.lease);
-        if (end === undefined || moment < end.moment) continue;
+        if (end === undefined || revision <= end.revision) continue;
         this.#findings.violation(
           `key ${event.kv.key} was attached at revision ${revision} to lease ${end.id} after its end`,
         );

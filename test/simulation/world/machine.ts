@@ -64,6 +64,8 @@ export class Process {
   readonly observer: MemberObserver;
   /** What it runs on instead of the member's data. */
   readonly wrongVolume: WrongVolume | undefined;
+  /** Its way to the others. */
+  transport: PeerTransport | undefined;
   /** Once it is started. */
   member: Member | undefined;
   methods: ReadonlyMap<string, Method> = new Map();
@@ -145,7 +147,7 @@ export class Machine {
     world.coverage.count("starts");
     world.story.tell(() => `${this.name} starts${readingCostMs > 0 ? ", slowly" : ""}`);
     time.run(0, () => {
-      const transport = this.#listen(process);
+      const transport = process.transport = this.#listen(process);
       Member.start(this.#memberOptions(process, transport)).then(
         (member) => this.#onReady(process, member),
         (reason) => this.#onFatal(process, reason as Error, "could not start"),

@@ -4,6 +4,7 @@
  * in which leases run out and nothing may go wrong any more.
  */
 
+import { TCP_KEEP_ALIVE_MS } from "../../../src/base/limits.ts";
 import type { Logger } from "../../../src/io/log.ts";
 import type { InitialMember, Member } from "../../../src/member/mod.ts";
 import type { Member as ClusterMember } from "../../../src/membership/mod.ts";
@@ -43,9 +44,13 @@ const FAULTS_START_MS = 2500;
 const FAULTS_END_MS = 46_000;
 /** Everything healed, all members must agree within this time. */
 const CONVERGENCE_MS = 40_000;
+/** As long as this a leader may wait for a member that lost its power, and an election takes after that. */
+const HEALING_MS = TCP_KEEP_ALIVE_MS + 3000;
 /** Long enough for every lease to run out. */
 const REST_MS = 12_500;
 const LOOK_MS = 50;
+/** To and from one other machine: streams and their successors, probes, questions, and what is kept for the next ones. */
+const CONNECTIONS_MAX = 16;
 
 export class World {
   readonly seed: number;
@@ -281,7 +286,7 @@ export class World {
     operator.followMembership(this.newestMembers());
     for (const machine of this.machines) machine.start();
     const healedMs = this.scheduler.nowMs;
-    this.observations.faults.push({ startMs: healedMs, endMs: healedMs + 3000, what: "healing" });
+    this.observations.faults.push({ startMs: healedMs, endMs: healedMs + HEALING_MS, what: "healing" });
   }
 
   /** Ends what is left of members that were removed. */
@@ -317,8 +322,23 @@ export class World {
     );
   }
 
+  /** In a healed world everyone reaches everyone, over connections that are not more than it takes. */
+  #checkConnections(members: readonly ClusterMember[]): void {
+    for (const { name, memberId, process } of this.machines) {
+      if (process === undefined) continue;
+      for (const { id } of members) {
+        if (id === memberId || process.transport!.activeSinceMs(id) !== undefined) continue;
+        this.violation(`${name} does not know that it reaches ${this.nameOf(id)}, in a healed world`);
+      }
+      const { streamCount } = process.host;
+      if (streamCount <= CONNECTIONS_MAX * this.machines.length) continue;
+      this.violation(`${name} has ${streamCount} connections among ${this.machines.length} machines`);
+    }
+  }
+
   #end(): void {
     const { end, hashes } = this.observations;
+    this.#checkConnections(this.newestMembers());
     for (const watcher of this.#watchers) watcher.finish();
     for (const { id } of this.newestMembers()) {
       const process = this.machines.find(({ memberId }) => memberId === id)?.process;
