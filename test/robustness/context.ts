@@ -5,6 +5,8 @@ import { PROJECT_DIRECTORY, Server } from "./server.ts";
 
 export interface Settings {
   readonly subject: readonly string[];
+  /** Another program, which one member of each cluster runs instead. */
+  readonly guest: readonly string[] | undefined;
   readonly seed: number;
   readonly port: number;
   /** The size that the promises are made for, rather than the one that fits into a few minutes. */
@@ -23,6 +25,8 @@ export interface Case {
 
 export interface ServerSettings {
   readonly name?: string;
+  /** Default: the subject. */
+  readonly command?: readonly string[];
   /** Runs before the server's own command, in its process. */
   readonly wrapper?: readonly string[];
   readonly dataDirectory?: string;
@@ -56,7 +60,7 @@ export class Context {
   server(settings: ServerSettings = {}): Server {
     const name = settings.name ?? `server-${this.#servers.length + 1}`;
     const server = new Server({
-      command: [...(settings.wrapper ?? []), ...this.settings.subject],
+      command: [...(settings.wrapper ?? []), ...(settings.command ?? this.settings.subject)],
       dataDirectory: settings.dataDirectory ?? join(this.directory, name),
       logPath: join(this.directory, `${name}.log`),
       host: settings.host,

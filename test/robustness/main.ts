@@ -1,12 +1,14 @@
 /**
  * `npm run test:robustness`: the server as a real process, and what machines, disks and clients may do to it.
  *
- *   npm run test:robustness -- [--long] [--rounds N] [--only name,...] [--seed N] [--subject "command"] [--list]
+ *   npm run test:robustness -- [--long] [--rounds N] [--only name,...] [--seed N] [--subject "command"]
+ *     [--guest "command"] [--list]
  *
  * The default size takes about six minutes, half of them clusters; --long (or KEELSON_LONG=1) takes the sizes that are
  * promised: hundreds of kills, a hundred ranges of 300 MB, a deletion of a million keys, an hour of faults. The subject is
- * `bun src/main.ts` unless --subject or KEELSON_COMMAND names another command. KEELSON_VERBOSE=1 prints what each attack
- * cost. Linux only; small disks and network namespaces need root, the clients whose history is judged need Go.
+ * `bun src/main.ts` unless --subject or KEELSON_COMMAND names another command; --guest names one (etcd's, for instance) that
+ * one member of each cluster runs instead. KEELSON_VERBOSE=1 prints what each attack cost. Linux only; small disks and
+ * network namespaces need root, the clients whose history is judged need Go.
  */
 import { parseArgs } from "node:util";
 import { bigDelete } from "./cases/big_delete.ts";
@@ -63,6 +65,7 @@ const { values: flags } = parseArgs({
     rounds: { type: "string" },
     long: { type: "boolean", default: process.env["KEELSON_LONG"] === "1" },
     subject: { type: "string" },
+    guest: { type: "string" },
     port: { type: "string", default: "21700" },
     list: { type: "boolean", default: false },
   },
@@ -84,6 +87,7 @@ async function main(): Promise<number> {
   const command = flags.subject ?? process.env["KEELSON_COMMAND"];
   const settings: Settings = {
     subject: command === undefined ? sourceCommand() : command.split(/\s+/),
+    guest: flags.guest?.split(/\s+/),
     seed: flags.seed === undefined ? Math.floor(Math.random() * 1_000_000_000) + 1 : Number(flags.seed),
     port: Number(flags.port),
     isLong: flags.long,

@@ -8,6 +8,9 @@ import { Maintenance, type StatusResponse } from "../../../src/gen/etcdserverpb/
 
 export const CLUSTER_SIZE = 3;
 
+/** The member that runs another program, if there is one. */
+const GUEST = 0;
+
 const POLL_MS = 20;
 const ANSWER_MS_MAX = 1000;
 /** For a cluster with a majority to have a leader and take writes: a few elections, on a machine with little time for them. */
@@ -37,6 +40,7 @@ export class Cluster {
     this.members = all.map((i) =>
       context.server({
         name: `${name}-${i}`,
+        command: i === GUEST ? context.settings.guest : undefined,
         host: network.hostOf(i),
         wrapper: [...network.wrapperOf(i), ...(options.placeOf?.(i)?.wrapper ?? [])],
         dataDirectory: options.placeOf?.(i)?.dataDirectory,
