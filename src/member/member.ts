@@ -649,10 +649,12 @@ export class Member implements MemberDatabase {
     const { commitIndex } = raft;
     this.#loop.wake();
     while (this.#loop.appliedIndex < commitIndex && !this.#loop.isStopped) await this.#nextTurn();
+    this.#checkGoesOn();
     this.#onMembership();
     this.#peers.start(this.clusterId, this.#bootstrapped.others);
     if (this.membership.isRemoved(this.id)) this.#onRemoved();
     if (this.#bootstrapped.isRestart) await this.#corruptionChecks.checkAtStart();
+    this.#checkGoesOn();
     if (this.#isAlone) {
       log.info("started as single-node; fast-forwarding election ticks", { "local-member-id": idText(this.id) });
       raft.campaign();
@@ -672,6 +674,11 @@ export class Member implements MemberDatabase {
     this.#purges = clock.every(PURGE_INTERVAL_MS, () => void this.#checkpointer.purge());
     await this.#checkpointer.purge();
     this.#onFailure = this.#options.onFatal;
+  }
+
+  /** Throws once the start has failed elsewhere: nothing may be begun then that nobody would end. */
+  #checkGoesOn(): void {
+    if (this.#loop.isStopped) throw new Error("the member is stopped");
   }
 
   /** Nobody else votes. */

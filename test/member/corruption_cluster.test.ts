@@ -7,8 +7,9 @@ import {
   AlarmRequestSchema,
   AlarmType,
 } from "../../src/gen/etcdserverpb/maintenance_pb.ts";
-import { CorruptionError, type CorruptionOptions } from "../../src/member/mod.ts";
+import { CorruptionError, type CorruptionOptions, MemberRemovedError } from "../../src/member/mod.ts";
 import { RecordView } from "../../src/mvcc/mod.ts";
+import type { Transport } from "../../src/peer/mod.ts";
 import { RaftOperation } from "../../src/wire/mod.ts";
 import { Cluster, type ClusterMember } from "../harness/cluster.ts";
 import { put, untilEqual } from "./cluster_support.ts";
@@ -83,4 +84,29 @@ test("a member that starts beside others who hold something else refuses to serv
   const failure = cluster.restart(second);
   expect(failure).rejects.toThrow("found data inconsistency with peers; find out which members agree");
   await failure.catch((error) => expect(error).toBeInstanceOf(CorruptionError));
+});
+
+test("a start that fails while others are asked for their hashes leaves nothing running", async () => {
+  const cluster = await startCluster({ checksAtStart: true });
+  const [machine] = cluster.machines;
+  await cluster.stopAll();
+  await cluster.clock.advance(60_000);
+  const before = cluster.clock.timerCount;
+  const transport: Transport = {
+    // Told that it was removed, it ends after a second; its questions are open for longer.
+    start: (_id, _clusterId, handler) => handler.reportRemoved(),
+    ask: () => new Promise((resolve) => cluster.clock.after(3000, () => resolve(undefined))),
+    stop: () => Promise.resolve(),
+    sendSnapshot: () => Promise.resolve(false),
+    addPeer() {},
+    updatePeer() {},
+    removePeer() {},
+    send() {},
+    activeSinceMs: () => undefined,
+    versionOf: () => undefined,
+  };
+  const failure = cluster.wait(cluster.begin(machine, { transport }).catch((error) => error));
+  expect(await failure).toBeInstanceOf(MemberRemovedError);
+  await cluster.clock.advance(10_000);
+  expect(cluster.clock.timerCount).toBe(before);
 });
