@@ -1,5 +1,6 @@
 import type { Case, Context } from "../context.ts";
-import { delay } from "../process.ts";
+import { delay, executeOrThrow } from "../process.ts";
+import { programPath } from "../tools.ts";
 import { Cluster, until } from "../cluster/cluster.ts";
 import type { Kind, Member } from "../cluster/member.ts";
 import { Traffic } from "../cluster/traffic.ts";
@@ -32,7 +33,7 @@ async function inPlace(context: Context): Promise<string> {
   return `in place: ${await finish(cluster, traffic)}`;
 }
 
-/** The cluster stays of version 3.6, and one member can go back to it, until the last etcd 3.6 has left. */
+/** The cluster stays of version 3.6, and members go back to it as they like, until the last etcd 3.6 has left. */
 async function fromOlder(context: Context): Promise<string> {
   const cluster = await Cluster.start(context, ["etcd-3.6", "etcd-3.6", "etcd-3.6"]);
   const traffic = await Traffic.start(context, cluster);
@@ -44,8 +45,12 @@ async function fromOlder(context: Context): Promise<string> {
   await expectClusterVersion(cluster, "3.6.0");
   for (const member of [b, c]) await exchange(cluster, member, "subject", "SIGKILL");
   await expectClusterVersion(cluster, "3.7.0");
-  await exchange(cluster, a, "etcd", "SIGTERM");
-  return `from 3.6: ${await finish(cluster, traffic)}`;
+  // All the way back, as an operator does it.
+  await executeOrThrow(programPath("etcdctl"), ["--endpoints", a.endpoint, "downgrade", "enable", "3.6"]);
+  await expectClusterVersion(cluster, "3.6.0");
+  for (const member of cluster.members) await exchange(cluster, member, "etcd-3.6", "SIGTERM");
+  await expectClusterVersion(cluster, "3.6.0");
+  return `from 3.6, and back: ${await finish(cluster, traffic)}`;
 }
 
 /** Each member is removed and another, empty one of the other program added, which the leader brings up to date. */

@@ -1,11 +1,13 @@
-import type { Case, Context } from "../context.ts";
-import { delay } from "../process.ts";
+import { type Case, type Context, expectEqual } from "../context.ts";
+import { delay, executeOrThrow } from "../process.ts";
+import { programPath } from "../tools.ts";
 import { Cluster } from "../cluster/cluster.ts";
-import type { Kind } from "../cluster/member.ts";
+import type { Kind, Member } from "../cluster/member.ts";
 import { Traffic } from "../cluster/traffic.ts";
 
 const LAYOUTS: readonly (readonly Kind[])[] = [["etcd", "etcd", "subject"], ["etcd", "subject", "subject"]];
 const CALM_MS = 700;
+const OPERATIONS = 100;
 
 export const clusterMixed: Case = {
   name: "cluster_mixed",
@@ -39,6 +41,24 @@ async function lead(context: Context, kinds: readonly Kind[]): Promise<string> {
   }
   const verdict = await traffic.judge();
   const agreed = await cluster.compare();
+  await compareStates(context, cluster);
   await cluster.stop();
   return `${kinds.join(" + ")}: ${verdict}; ${agreed.split(", ")[0]}`;
+}
+
+/** What each member was asked for is found at every other: all that a client can see. */
+async function compareStates(context: Context, cluster: Cluster): Promise<void> {
+  for (const [turn, member] of cluster.members.entries()) {
+    const seed = String(context.settings.seed * 100 + turn);
+    await executeOrThrow(programPath("state"), [
+      ...["populate", "--endpoint", member.endpoint, "--seed", seed, "--ops", String(OPERATIONS)],
+    ]);
+  }
+  const record = async (member: Member) => {
+    const { stdout } = await executeOrThrow(programPath("state"), ["record", "--endpoint", member.endpoint]);
+    return stdout.split("\n").filter((line) => !line.startsWith("auth")).join("\n");
+  };
+  const [one, ...others] = cluster.members as [Member, ...Member[]];
+  const expected = await record(one);
+  for (const other of others) expectEqual(`the states of ${one} and ${other}`, expected, await record(other));
 }

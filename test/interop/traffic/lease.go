@@ -137,6 +137,13 @@ func (r *run) keepLease(n int) {
 			r.verdict.KeepAlives++
 			r.mutex.Unlock()
 		}
+		if r.ctx.Err() != nil {
+			r.leases.extend(key, true, time.Now())
+			_, _ = r.retry(func(ctx context.Context) (int64, error) {
+				_, err := r.client.Revoke(ctx, id)
+				return 0, err
+			})
+		}
 	}
 }
 
