@@ -59,6 +59,7 @@ export class Pipeline {
       picker: this.#picker,
       status: this.#status,
       path: "/raft",
+      from: message.from,
       contentType: "application/protobuf",
       body,
       patience: {

@@ -12,7 +12,8 @@ import type { UrlPicker } from "./url_picker.ts";
 
 /**
  * What tells "you were removed" from the other 403, "I am not whom you mean": that is what the next member at an address
- * says to one that has not heard yet of the change. (etcd takes both for its own removal, and ends.)
+ * says to one that has not heard yet of the change. And who passes on what a removed member has asked of it is told so by
+ * etcd, too. (etcd takes all of it for its own removal, and ends.)
  */
 const REMOVED_TEXT = "from removed member";
 
@@ -21,6 +22,8 @@ export interface Post {
   readonly picker: UrlPicker;
   readonly status: PeerStatus;
   readonly path: string;
+  /** Whose message it is. */
+  readonly from: bigint;
   readonly contentType: string;
   readonly body: HttpBody;
   readonly patience: HttpPatience;
@@ -31,7 +34,7 @@ export interface Post {
 
 /** True: the peer has taken it. Does not reject; what failed was reported to the peer's status, and the member. */
 export async function post(context: PeerContext, post: Post): Promise<boolean> {
-  const { peerId, picker, status, path, contentType, body, patience, action, source } = post;
+  const { peerId, picker, status, path, from, contentType, body, patience, action, source } = post;
   const url = picker.picked;
   const headers: readonly HttpField[] = [["Content-Type", contentType], ...context.fields];
   let reason = "there is no address to reach it at";
@@ -46,7 +49,7 @@ export async function post(context: PeerContext, post: Post): Promise<boolean> {
         status.postArrived();
         return true;
       }
-      reason = reasonOf(context, peerId, answer);
+      reason = reasonOf(context, peerId, from, answer);
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
       reason = error.message;
@@ -58,11 +61,13 @@ export async function post(context: PeerContext, post: Post): Promise<boolean> {
   return false;
 }
 
-function reasonOf(context: PeerContext, peerId: bigint, { status, headers, body }: HttpAnswer): string {
+function reasonOf(context: PeerContext, peerId: bigint, from: bigint, { status, headers, body }: HttpAnswer): string {
   const { identity, complaints, handler } = context;
   const clusterId = fieldValue(headers, CLUSTER_ID_FIELD);
   const text = utf8Text(body).trimEnd();
-  if (status === 403 && text.includes(REMOVED_TEXT) && clusterId === idText(identity.clusterId)) {
+  if (
+    status === 403 && from === identity.id && text.includes(REMOVED_TEXT) && clusterId === idText(identity.clusterId)
+  ) {
     handler.reportRemoved();
     return "the member has been permanently removed from the cluster";
   }

@@ -112,7 +112,7 @@ export class Routes {
       } catch {
         return this.#refuseMessage(exchange, sender, "error unmarshalling raft message");
       }
-      if (!this.#isForThisMember(exchange, message)) return;
+      if (!this.#isForThisMember(exchange, sender, message)) return;
       if (!isCredible(message, this.#context.identity.id, sender)) {
         return this.#refuseMessage(exchange, sender, "error processing raft message");
       }
@@ -135,7 +135,7 @@ export class Routes {
       exchange,
       sender,
       fields: this.#fields,
-      isForThisMember: (message) => this.#isForThisMember(exchange, message),
+      isForThisMember: (message) => this.#isForThisMember(exchange, sender, message),
     });
   }
 
@@ -182,18 +182,25 @@ export class Routes {
     return false;
   }
 
-  /** Otherwise whoever sent it has been told so; of 403 it concludes that it was removed from the cluster. */
-  #isForThisMember(exchange: HttpExchange, { from, to }: Message): boolean {
+  /**
+   * Otherwise whoever sent it has been told so. Of 403 it may conclude that it was removed from the cluster: so it is not
+   * for members that pass on what a removed one has asked of them. (etcd answers it to these, too, and they end.)
+   */
+  #isForThisMember(exchange: HttpExchange, sender: bigint, { from, to }: Message): boolean {
     const { identity, handler, complaints } = this.#context;
-    const isRemoved = handler.isRemoved(from);
+    const isRemoved = handler.isRemoved(sender);
+    if (!isRemoved && handler.isRemoved(from)) {
+      this.#refuseMessage(exchange, sender, "error processing raft message");
+      return false;
+    }
     if (!isRemoved && to === identity.id) return true;
     const text = isRemoved ? "cannot process message from removed member" : "cannot process message to mismatch member";
     complaints.warn(
-      idText(from),
+      idText(sender),
       isRemoved ? "rejected Raft message from removed member" : "rejected Raft message to mismatch member",
       {
         "local-member-id": idText(identity.id),
-        [isRemoved ? "removed-member-id" : "mismatch-member-id"]: idText(isRemoved ? from : to),
+        [isRemoved ? "removed-member-id" : "mismatch-member-id"]: idText(isRemoved ? sender : to),
       },
     );
     reply(exchange, 403, "application/json", utf8(JSON.stringify({ message: text })), this.#fields);

@@ -31,6 +31,7 @@ export async function postSnapshot(context: PeerContext, snapshot: SnapshotPost)
     picker,
     status,
     path: "/raft/snapshot",
+    from: message.from,
     contentType: "application/octet-stream",
     body,
     patience: {

@@ -122,6 +122,12 @@ test("a message that is posted is taken in", async () => {
 test.each<[string, Uint8Array, number, string]>([
   ["is garbage", post(utf8("\x0b\xff garbage")), 400, "error unmarshalling raft message\n"],
   ["comes from a removed member", posted(message(HEARTBEAT, 0xdn, A), 0xdn), 403, "removed member"],
+  [
+    "is passed on for a removed member",
+    posted(message(MessageType.PROPOSAL, 0xdn, A)),
+    400,
+    "error processing raft message\n",
+  ],
   ["is for another member", posted(message(HEARTBEAT, B, 0xcn)), 403, "to mismatch member"],
   ["is in another's name", posted(message(HEARTBEAT, 0xcn, A)), 400, "error processing raft message\n"],
   ["is in this member's name", posted(message(HEARTBEAT, A, A), A), 400, "error processing raft message\n"],

@@ -4,7 +4,7 @@ import { utf8 } from "../../src/base/bytes.ts";
 import { PEER_SNAPSHOT_HELD_HIGH } from "../../src/base/limits.ts";
 import { WireWriter } from "../../src/base/varint.ts";
 import { writeSnapshotHead } from "../../src/peer/codec/mod.ts";
-import type { Message } from "../../src/raft/mod.ts";
+import { type Message, MessageType, newMessage } from "../../src/raft/mod.ts";
 import { databaseOf, Machine, requestHead, snapshotMessage, World } from "./world.ts";
 
 const A = 0xan;
@@ -159,6 +159,24 @@ test.each([
   const a = new Machine(world, "a", A).start().know({ id: B, url });
   expect(await world.wait(a.transport.sendSnapshot(snapshotMessage(A, B), databaseOf(1000).view))).toBe(false);
   expect(a.handler.removedReports).toBe(reports);
+});
+
+test("who passes on what a removed member asks for does not take the refusal for its own", async () => {
+  const world = new World();
+  const { url } = world.impostor("b", (exchange) => {
+    exchange.onEnd(() => {
+      exchange.respond(403, [["x-etcd-cluster-id", "c1"]]);
+      exchange.write(utf8(JSON.stringify({ message: "cannot process message from removed member" })));
+      exchange.end();
+    });
+  });
+  const a = new Machine(world, "a", A).start().know({ id: B, url });
+  a.transport.send([{ ...newMessage(MessageType.PROPOSAL, B), from: 0xdn }]);
+  await world.clock.advance(200);
+  expect([a.handler.unreachable.length > 0, a.handler.removedReports]).toEqual([true, 0]);
+  a.transport.send([{ ...newMessage(MessageType.PROPOSAL, B), from: A }]);
+  await world.clock.advance(200);
+  expect(a.handler.removedReports).toBe(1);
 });
 
 test.each<[string, Message, bigint, number]>([
