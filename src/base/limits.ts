@@ -173,6 +173,11 @@ export const APPLIED_WAITS_MAX = 4096;
 
 /** Body of a question about a lease (etcd's bound); a larger one is answered 413. */
 export const LEASE_QUESTION_SIZE_MAX = 64 * 1024;
+/**
+ * Questions of other members that take work in proportion to what is stored (hashes, the keys of a lease) and are answered
+ * at the same time; one more is answered 503, and asked again, or not counted.
+ */
+export const LONG_QUESTIONS_MAX = 16;
 
 /** Milliseconds after which a turn of the member's loop stops taking up more work and lets others run. */
 export const TURN_MS_MAX = 3;

@@ -1,7 +1,7 @@
 /** What this member answers on its peer port outside of raft: etcd's statuses, types and bodies, to the byte (frozen). */
 import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { EMPTY_BYTES, utf8 } from "../base/bytes.ts";
-import { LEASE_KEYS_PER_STEP, LEASE_QUESTION_SIZE_MAX } from "../base/limits.ts";
+import { LEASE_KEYS_PER_STEP, LEASE_QUESTION_SIZE_MAX, LONG_QUESTIONS_MAX } from "../base/limits.ts";
 import { ETCD_VERSION } from "../base/version.ts";
 import { LeaseKeepAliveRequestSchema, LeaseKeepAliveResponseSchema } from "../gen/etcdserverpb/lease_pb.ts";
 import { LeaseInternalRequestSchema, LeaseInternalResponseSchema } from "../gen/leasepb/lease_pb.ts";
@@ -43,6 +43,8 @@ export class PeerAnswers {
   readonly #parts: PeerAnswersParts;
   readonly #endpoints: ReadonlyMap<string, Endpoint>;
   readonly #promotion: Endpoint;
+  /** Those being answered that take work in proportion to what is stored. */
+  #longCount = 0;
 
   constructor(parts: PeerAnswersParts) {
     this.#parts = parts;
@@ -51,7 +53,10 @@ export class PeerAnswers {
       ["/members", { method: "GET", answer: () => this.#members() }],
       ["/version", { method: "GET", answer: () => this.#version() }],
       ["/downgrade/enabled", { method: "GET", answer: () => this.#downgradeEnabled() }],
-      [HASH_KV_PATH, { method: "GET", answer: (question) => answerHashKv(question, parts.hashKv) }],
+      [HASH_KV_PATH, {
+        method: "GET",
+        answer: (question) => this.#long(() => answerHashKv(question, parts.hashKv)),
+      }],
       [LEASES_PATH, { method: "POST", answer: (question) => this.#renewLease(question) }],
       [LEASES_INTERNAL_PATH, { method: "POST", answer: (question) => this.#timeToLive(question) }],
     ]);
@@ -128,7 +133,11 @@ export class PeerAnswers {
     if (asked === undefined) return textAnswer(400, "error unmarshalling request");
     if (!await this.#isCaughtUp()) return textAnswer(408, LEASE_TEXTS.TIMEOUT);
     const { ID } = asked;
-    const keys = asked.keys ? await this.#keysOf(ID) : [];
+    if (!asked.keys) return this.#answerTimeToLive(ID, []);
+    return await this.#long(async () => this.#answerTimeToLive(ID, await this.#keysOf(ID)));
+  }
+
+  #answerTimeToLive(ID: bigint, keys: Uint8Array[]): Answer {
     const status = this.#parts.keyspace.lessor.timeToLive(ID, this.#parts.nowMs());
     if (status === undefined) return textAnswer(404, LEASE_TEXTS.NOT_FOUND);
     if (status.ttl === undefined) return textAnswer(500, LEASE_TEXTS.NOT_PRIMARY);
@@ -154,6 +163,17 @@ export class PeerAnswers {
         },
       })
     );
+  }
+
+  /** Goes on when whoever asked has hung up, so that there may be only so many. */
+  async #long(answer: () => Promise<Answer>): Promise<Answer> {
+    if (this.#longCount >= LONG_QUESTIONS_MAX) return textAnswer(503, "too many requests at once");
+    this.#longCount++;
+    try {
+      return await answer();
+    } finally {
+      this.#longCount--;
+    }
   }
 
   #isCaughtUp(): Promise<boolean> {

@@ -1,6 +1,7 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, test } from "bun:test";
 import { utf8, utf8Text } from "../../src/base/bytes.ts";
+import { LONG_QUESTIONS_MAX } from "../../src/base/limits.ts";
 import {
   CompactionRequestSchema,
   DeleteRangeRequestSchema,
@@ -186,4 +187,17 @@ describe("one of several members", () => {
     expect([again.status, utf8Text(again.body)]).toEqual([412, "membership: can only promote a learner member\n"]);
     await cluster.stopAll();
   });
+});
+
+test("hashes are computed for so many at a time; the others are told at once", async () => {
+  const cluster = await Cluster.start(1);
+  const [machine] = cluster.machines;
+  await propose(cluster, machine, RaftOperation.PUT, put("a", "1"));
+  const { handler } = cluster.network.endpoints.get(machine.running.id)!;
+  const question: Question = { method: "GET", path: "/members/hashkv", contentType: "", body: utf8('{"revision":0}') };
+  const asked = Array.from({ length: LONG_QUESTIONS_MAX + 3 }, () => handler.answer(question));
+  const answers = await cluster.wait(Promise.all(asked));
+  expect(answers.map(({ status }) => status)).toEqual([...Array(LONG_QUESTIONS_MAX).fill(200), 503, 503, 503]);
+  expect((await cluster.wait(handler.answer(question))).status).toBe(200);
+  await cluster.stopAll();
 });
