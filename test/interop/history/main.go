@@ -8,14 +8,14 @@
 //   - serializable reads, one reader at each member: revisions do not go back while the process lives, and each answer is the
 //     state at its revision, old revisions included;
 //   - leases: none ends before its time, nothing outlives a revocation or the end of keep-alives;
-//   - HashKV is the same at every member at the end.
+//   - HashKV is the same at every member at the end. History is compacted all the time.
 //
 // It reads orders from standard input, a line each: "restart I" (the process of member I is about to be started anew: a
 // serializable read may begin again), "fault TEXT" (shown in the picture of a violation), "stop" (faults have ended: come to
 // the verdict; so does the end of input). It prints one line of JSON and exits with 0, or with 1 after a violation, whose
 // history and picture are left in --directory.
 //
-// Files in reading order: main, record (operations), registers (their clients), watches, serializable, leases, replay (the
+// Files in reading order: main, record (operations), registers (their clients), watches, serializable, leases, compactions, replay (the
 // history by revision), model (porcupine's), judge.
 package main
 
@@ -67,6 +67,7 @@ type report struct {
 	Expired      int      `json:"expired"`
 	Revoked      int      `json:"revoked"`
 	KeepAlives   int      `json:"keepAlives"`
+	Compactions  int      `json:"compactions"`
 	Segments     int      `json:"segments"`
 	LongestMs    int64    `json:"longestWithoutWriteMs"`
 	LongestIn    string   `json:"longestWithoutWriteDuring"`
@@ -137,9 +138,11 @@ func (r *run) all() report {
 	registers := r.startRegisters()
 	readers := r.startReaders(first)
 	leases := r.startLeases()
+	compactions := r.startCompactions(first, watches)
 	registers.wait()
 	readers.wait()
 	leases.wait(control)
+	compactions.wait()
 	last, err := r.settled(control, "/end")
 	if err != nil {
 		r.fail("the cluster does not work after all faults have ended: %v", err)
@@ -150,6 +153,7 @@ func (r *run) all() report {
 	watches.close()
 	beganJudging := time.Now()
 	r.judge(first, last, registers.operations(), watches, readers, leases, &result)
+	result.Compactions = compactions.count
 	result.JudgedMs = time.Since(beganJudging).Milliseconds()
 	result.Verdict = "linearizable"
 	if r.failCount > 0 {

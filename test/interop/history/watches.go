@@ -120,6 +120,15 @@ func (w *memberWatch) position() int64 {
 	return w.reached
 }
 
+// slowest is the revision that every watch has seen.
+func (all *watches) slowest() int64 {
+	revision := all.each[0].position()
+	for _, w := range all.each[1:] {
+		revision = min(revision, w.position())
+	}
+	return revision
+}
+
 func (all *watches) close() {
 	all.cancel()
 	all.group.Wait()

@@ -41,7 +41,17 @@ async function inRounds(
 ): Promise<string> {
   buildHistory();
   const rounds = context.settings.rounds ?? (context.settings.isLong ? ROUNDS_LONG : ROUNDS);
-  const total = { faults: 0, operations: 0, acknowledged: 0, inDoubt: 0, adopted: 0, reads: 0, events: 0, leases: 0 };
+  const total = {
+    faults: 0,
+    operations: 0,
+    acknowledged: 0,
+    inDoubt: 0,
+    adopted: 0,
+    reads: 0,
+    events: 0,
+    leases: 0,
+    compactions: 0,
+  };
   let longestMs = 0, longestDuring = "";
   for (let round = 1; round <= rounds; round++) {
     const cluster = new Cluster(context, network, { name: `round-${round}` });
@@ -57,6 +67,7 @@ async function inRounds(
       total.reads += verdict.serializable;
       total.events += verdict.events;
       total.leases += verdict.leases;
+      total.compactions += verdict.compactions;
       if (verdict.longestWithoutWriteMs > longestMs) {
         longestMs = verdict.longestWithoutWriteMs;
         longestDuring = verdict.longestWithoutWriteDuring;
@@ -68,7 +79,7 @@ async function inRounds(
   }
   return `${network.tool}; ${total.faults} faults; ${total.operations} operations, ${total.acknowledged} acknowledged, ` +
     `${total.inDoubt} in doubt of which ${total.adopted} took place, linearizable; ${total.reads} serializable reads, ` +
-    `${total.events} watched events, ${total.leases} leases; at most ${longestMs} ms without a write (${longestDuring})`;
+    `${total.events} watched events, ${total.leases} leases, ${total.compactions} compactions; at most ${longestMs} ms without a write (${longestDuring})`;
 }
 
 async function judged(context: Context, cluster: Cluster, network: FaultyNetwork): Promise<Verdict> {

@@ -19,6 +19,7 @@ export interface Verdict {
   readonly serializable: number;
   readonly events: number;
   readonly leases: number;
+  readonly compactions: number;
   readonly longestWithoutWriteMs: number;
   /** The fault in which that time began. */
   readonly longestWithoutWriteDuring: string;
