@@ -6,6 +6,8 @@ import type { Kind, Member } from "../cluster/member.ts";
 import { Traffic } from "../cluster/traffic.ts";
 
 const CALM_MS = 300;
+/** So that each program finds snapshots and cut logs of the other. */
+const FLAGS = ["--snapshot-count", "200", "--snapshot-catchup-entries", "20"];
 
 export const clusterMigrate: Case = {
   name: "cluster_migrate",
@@ -23,7 +25,7 @@ export const clusterMigrate: Case = {
 
 /** Each member's program is exchanged for the other on the same data directory, with the same flags. */
 async function inPlace(context: Context): Promise<string> {
-  const cluster = await Cluster.start(context, ["etcd", "etcd", "etcd"]);
+  const cluster = await Cluster.start(context, ["etcd", "etcd", "etcd"], { flags: FLAGS });
   const traffic = await Traffic.start(context, cluster);
   for (const kind of ["subject", "etcd"] as const) {
     for (const [turn, member] of cluster.members.entries()) {
@@ -35,7 +37,7 @@ async function inPlace(context: Context): Promise<string> {
 
 /** The cluster stays of version 3.6, and members go back to it as they like, until the last etcd 3.6 has left. */
 async function fromOlder(context: Context): Promise<string> {
-  const cluster = await Cluster.start(context, ["etcd-3.6", "etcd-3.6", "etcd-3.6"]);
+  const cluster = await Cluster.start(context, ["etcd-3.6", "etcd-3.6", "etcd-3.6"], { flags: FLAGS });
   const traffic = await Traffic.start(context, cluster);
   const [a, b, c] = cluster.members as [Member, Member, Member];
   await exchange(cluster, a, "subject", "SIGTERM");
@@ -56,7 +58,7 @@ async function fromOlder(context: Context): Promise<string> {
 /** Each member is removed and another, empty one of the other program added, which the leader brings up to date. */
 async function byNewMembers(context: Context, origin: Kind): Promise<string> {
   // Without the check that refuses changes for 5 s after a member was away.
-  const flags = ["--snapshot-count", "200", "--snapshot-catchup-entries", "20", "--strict-reconfig-check=false"];
+  const flags = [...FLAGS, "--strict-reconfig-check=false"];
   const cluster = await Cluster.start(context, [origin, origin, origin], { flags });
   const traffic = await Traffic.start(context, cluster);
   for (const kind of ["subject", origin === "etcd" ? "etcd" : "subject"] as const) {

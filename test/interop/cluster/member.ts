@@ -87,7 +87,10 @@ export class Member {
     closeSync(log);
     this.#child = child;
     this.#end = new Promise((resolve) => {
-      child.once("error", () => resolve({ code: null, signal: null }));
+      child.once("error", () => {
+        this.#child = undefined;
+        resolve({ code: null, signal: null });
+      });
       child.once("exit", (code, signal) => {
         this.#child = undefined;
         resolve({ code, signal });
