@@ -76,6 +76,19 @@ const ATTACKS: readonly Attack[] = [
     },
   },
   {
+    name: "requests that nobody could carry out, for the log",
+    async run(intruder, random) {
+      const garbage = random.bytes(40).fill(0xff, 0, 3);
+      for (const type of [EntryType.NORMAL, EntryType.CONF_CHANGE, EntryType.CONF_CHANGE_V2]) {
+        for (const data of [garbage, Uint8Array.of(8, 1)]) {
+          const entries = [{ term: 0, index: 0, type, data }];
+          await intruder.post(intruder.message(MessageType.PROPOSAL, { term: 0, entries }));
+        }
+      }
+      await intruder.post(intruder.message(MessageType.READ_INDEX, { term: 0, from: 0n }));
+    },
+  },
+  {
     name: "a commit index of the future",
     async run(intruder) {
       await intruder.post(intruder.message(MessageType.HEARTBEAT, { commit: FUTURE_INDEX }));
