@@ -3,6 +3,7 @@
 import { SNAPSHOT_RECEIVE_BLOCK_SIZE } from "../base/limits.ts";
 import { type Disk, DiskError, type File } from "../io/disk.ts";
 import type { Logger } from "../io/log.ts";
+import { BoltDatabase } from "./bolt/mod.ts";
 import { TEMPORARY_PREFIX } from "./database.ts";
 import {
   encodeSnapshotFile,
@@ -142,11 +143,15 @@ export class SnapshotDirectory {
   }
 }
 
-/** Gathers small pieces into blocks. */
+/**
+ * Gathers small pieces into blocks. Members send a database as long as its first page says it is; what has none there, or goes
+ * on behind its end, is refused before it fills the disk.
+ */
 async function writePieces(file: File, pieces: AsyncIterable<Uint8Array>): Promise<number> {
   const block = new Uint8Array(SNAPSHOT_RECEIVE_BLOCK_SIZE);
   let used = 0;
   let size = 0;
+  let sizeMax = 0;
   for await (const piece of pieces) {
     for (let at = 0; at < piece.length;) {
       const count = Math.min(piece.length - at, block.length - used);
@@ -154,6 +159,10 @@ async function writePieces(file: File, pieces: AsyncIterable<Uint8Array>): Promi
       used += count;
       at += count;
       if (used < block.length) continue;
+      if (size === 0) sizeMax = announcedSize(block);
+      if (size + used > sizeMax) {
+        throw new Error(`the database goes on behind the ${sizeMax} bytes that it says it has`);
+      }
       await file.write(block, size);
       size += used;
       used = 0;
@@ -161,6 +170,12 @@ async function writePieces(file: File, pieces: AsyncIterable<Uint8Array>): Promi
   }
   if (used > 0) await file.write(block.subarray(0, used), size);
   return size + used;
+}
+
+function announcedSize(head: Uint8Array): number {
+  const size = BoltDatabase.announcedSize(head);
+  if (typeof size === "string") throw new Error(`what was received is no database: ${size}`);
+  return size;
 }
 
 function receivedName(index: number): string {

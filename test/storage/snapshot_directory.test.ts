@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { silentLogger } from "../../src/io/log.ts";
 import { EMPTY_CONF_STATE } from "../../src/raft/mod.ts";
+import { encodeMeta } from "../../src/storage/bolt/format.ts";
 import { SnapshotDirectory } from "../../src/storage/snapshot_directory.ts";
 import { encodeSnapshotFile, snapshotFileFault, snapshotFileName } from "../../src/storage/snapshot_file.ts";
 import { SimulatedDisk } from "../harness/simulated_disk.ts";
@@ -25,6 +26,32 @@ test("every flipped bit and every missing end of a snapshot file is found", () =
     expect(`${bit}: ${snapshotFileFault(flipped)}`).not.toBe(`${bit}: undefined`);
   }
   for (let size = 0; size < bytes.length; size++) expect(snapshotFileFault(bytes.subarray(0, size))).toBeDefined();
+});
+
+test("what is received and has no end is refused, and nothing of it stays", async () => {
+  const disk = new SimulatedDisk({ seed: 1 });
+  await disk.makeDirectory("snap");
+  const directory = new SnapshotDirectory(disk, "snap", silentLogger);
+  const size = 3 << 20;
+  const meta = { pageSize: 4096, root: 3, sequence: 0n, freelist: undefined, highWater: size / 4096, txid: 1 };
+  const head = new Uint8Array(1 << 20);
+  head.set(encodeMeta(0, meta, undefined));
+  const piece = new Uint8Array(1 << 20);
+  let count = 0;
+  async function* endless(first: Uint8Array): AsyncGenerator<Uint8Array> {
+    for (yield first;; count++) yield piece;
+  }
+  const check = async () => {};
+  await expect(directory.receive(7, endless(piece), check)).rejects.toThrow("what was received is no database");
+  expect(count).toBe(0);
+  await expect(directory.receive(7, endless(head), check)).rejects.toThrow(`behind the ${size} bytes`);
+  expect(count).toBe(2);
+  expect(await disk.list("snap")).toEqual([]);
+
+  async function* whole(): AsyncGenerator<Uint8Array> {
+    for (const block of [head, piece, piece]) yield block;
+  }
+  expect(await directory.receive(7, whole(), check)).toBe(size);
 });
 
 test("the oldest files beyond those to be kept are purged, and databases received for earlier snapshots", async () => {

@@ -84,6 +84,12 @@ export class BoltDatabase {
     return new BoltDatabase(file, meta, livePages, compared, checksums, damage ?? damageOf(file, newest, other));
   }
 
+  /** How many bytes a database takes whose first page this is, at least 80 bytes of it; or what is wrong with it, in words. */
+  static announcedSize(head: Uint8Array): number | string {
+    const meta = decodeMeta(head);
+    return typeof meta === "string" ? meta : meta.highWater * meta.pageSize;
+  }
+
   bucketNames(): Promise<Uint8Array[]> {
     return this.root.bucketNames();
   }
