@@ -204,6 +204,7 @@ export class Member implements MemberDatabase {
       membership,
       inbox,
       lastIndex: () => raft.log.lastIndex,
+      term: () => raft.term,
       snapshots: bootstrapped.directory.snapshots,
       openSnapshot: () => this.openSnapshot(),
       onRemoved: () => this.#onRemoved(),

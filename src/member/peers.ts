@@ -22,6 +22,8 @@ export interface PeersParts {
   readonly inbox: Inbox;
   /** Of the last entry in this member's log. */
   readonly lastIndex: () => number;
+  /** That this member is in. */
+  readonly term: () => number;
   readonly snapshots: SnapshotDirectory;
   readonly openSnapshot: () => Promise<PositionedSnapshot>;
   /** Somebody told this member that it was removed. */
@@ -215,7 +217,8 @@ export class Peers implements TransportHandler {
    * leader, or speaks to a member that has lost a part of its log: raft, as etcd, would end the process.
    */
   #isFromTheFuture({ type, from, term, commit }: Message): boolean {
-    if (type !== MessageType.HEARTBEAT) return false;
+    // That of an earlier term raft does not heed, nor is it a reason not to vote.
+    if (type !== MessageType.HEARTBEAT || term < this.#parts.term()) return false;
     const lastIndex = this.#parts.lastIndex();
     const isAhead = commit > lastIndex;
     if (isAhead && !this.#isBehindHeartbeats) {

@@ -110,3 +110,18 @@ test("a read in the name of no member, and about nothing, is not answered", asyn
   expect(leader.fatal).toEqual([]);
   await cluster.stopAll();
 });
+
+test("a heartbeat of an earlier term keeps nobody from voting, whatever it commits", async () => {
+  const cluster = await Cluster.start(3);
+  const leader = await cluster.untilLeader();
+  for (const { running: { id } } of cluster.others(leader)) {
+    const message = newMessage(MessageType.HEARTBEAT, id);
+    message.from = leader.running.id;
+    message.term = leader.running.raftTerm - 1;
+    message.commit = 1_000_000;
+    cluster.network.endpoints.get(id)!.handler.receive(message);
+  }
+  cluster.crash(leader);
+  await cluster.untilLeader((machine) => machine !== leader);
+  await cluster.stopAll();
+});
