@@ -56,7 +56,7 @@ export const CLUSTER_ROWS: Row[] = [
   },
   {
     name: "cluster-join",
-    title: "keys of 32 B with 256-B values, a 4th member",
+    title: "keys of 32 B + 256 B, a 4th member joins",
     figures: {
       time: { title: "until it has caught up", unit: "s", digits: 2, bar: atMost(1 / 1.5) },
       read: { title: "until its first linearizable read", unit: "s", digits: 2 },

@@ -37,7 +37,11 @@ export function printTable(measured: Measured, scale: Scale, wanted: (row: strin
       title = "";
     }
   }
-  console.log(`${reached} reached, ${missed} fall short (medians of ${scale.rounds} rounds; large stores once)`);
+  console.log(
+    `${reached} reached, ${missed} fall short (medians of ${scale.rounds} rounds; large stores once; ${
+      scale.killRounds * scale.killsPerRound
+    } kills)`,
+  );
 }
 
 function line(cells: string[]): string {
