@@ -127,7 +127,7 @@ export class CorruptionChecks {
       if (typeof answer === "string") {
         log.warn(INITIAL_REFUSALS[answer], fields);
       } else if (answer.hash !== own.hash) {
-        const isComparable = answer.compactRevision === own.compactRevision;
+        const isComparable = areComparable(own, answer);
         log.warn(
           `found different ${isComparable ? "hash" : "compact revision"} values from remote peer`,
           { ...fields, ...hashFields("remote-peer", answer) },
@@ -299,13 +299,23 @@ function faultOf(answer: KvHash, before: KvHash, after: KvHash): string | undefi
   if (answer.compactRevision > after.compactRevision) {
     return "compact revision from follower must be less than or equal to leader's";
   }
-  const isComparable = answer.compactRevision === before.compactRevision;
-  return isComparable && answer.hash !== before.hash ? "same compact revision then hashes must match" : undefined;
+  return areComparable(before, answer) && answer.hash !== before.hash
+    ? "same compact revision then hashes must match"
+    : undefined;
+}
+
+/**
+ * Where no key is alive, members that compute the hash differ from those that remember it from a compaction (etcd raises
+ * the alarm then).
+ */
+function areComparable(own: KeyValueHash, answer: KvHash): boolean {
+  return answer.compactRevision === own.compactRevision && (own.compactRevision <= 0 || !own.hasNoLiveKeys);
 }
 
 function skipReason(own: KeyValueHash, answer: KvHash | PeerHashError): string | undefined {
   if (answer === undefined || typeof answer === "string") return "no response";
-  if (answer.compactRevision === own.compactRevision) return undefined;
+  if (areComparable(own, answer)) return undefined;
+  if (own.hasNoLiveKeys) return "no key is alive at the revision";
   return `the peer's CompactRevision ${answer.compactRevision} doesn't match leader's CompactRevision ` +
     `${own.compactRevision}`;
 }

@@ -6,11 +6,6 @@
  *     sweep:  every row up to C in order: into the hash, then out if it does not stay
  *     move:   the live records of mostly dead slabs are copied together, so that those slabs can be freed
  *
- * Rows that the database is still to be told of stay until a later compaction; nobody can read them, and no hash counts
- * them. etcd builds its index from the rows of a key in the database, counting versions from the first of them and beginning
- * a generation only behind a tombstone: if one were missing between two others, its next put would get another version or
- * create revision there than on every other member.
- *
  * Compactions run one after another in the order they were scheduled, and wait for pins below their revision.
  */
 
@@ -38,6 +33,7 @@ export class CompactionJob {
   /** The compact revision before this one. */
   readonly #previousRevision: number;
   readonly #hash: RevisionHash | undefined;
+  #hasLiveKeys = false;
   #phase = SWEEP;
   // The next row to visit.
   #row = 1;
@@ -76,11 +72,6 @@ export class CompactionJob {
     return ends > this.revision && ((flags & TOMBSTONE) === 0 || main === this.revision);
   }
 
-  /** What the database does not have yet is needed until then: there the key's earlier rows may still be. */
-  #isKept(main: number): boolean {
-    return main > this.#state.savedRevision;
-  }
-
   #sweep(budget: number): number {
     const history = this.#state.history;
     let left = budget;
@@ -96,10 +87,11 @@ export class CompactionJob {
         const ends = chunk.endsAt(position);
         const flags = chunk.flagsAt(position);
         const survives = this.#survives(main, ends, flags);
+        if (survives && (flags & TOMBSTONE) === 0) this.#hasLiveKeys = true;
         if (this.#hash !== undefined && (main > this.#previousRevision || survives)) {
           left -= 0.2 + this.#hash.add(chunk, position) / 256;
         }
-        if (!survives && !this.#isKept(main)) {
+        if (!survives) {
           const row = chunk.rowAt(position);
           if (ends === Infinity) {
             this.#removeKey(row);
@@ -193,6 +185,7 @@ export class CompactionJob {
       hash: this.hash,
       hashRevision: this.revision,
       compactRevision: this.#previousRevision,
+      hasNoLiveKeys: this.#hasLiveKeys ? undefined : true,
     });
   }
 }

@@ -132,6 +132,7 @@ export class HashJob {
       hash: this.#hash.crc,
       hashRevision: this.#revision,
       compactRevision: this.#compactRevision,
+      hasNoLiveKeys: this.#hasLiveKeys ? undefined : true,
     };
   }
 }

@@ -1,8 +1,7 @@
 /**
  * The rows of a database's `key` bucket, in order: every revision after a given one that a compaction at another leaves,
- * however much of it has been carried out. Where the database holds earlier rows (the first revision is not 0), all later
- * ones are among them, compacted or not, which compactions keep for this (compaction.ts says why). Between two calls
- * anything may happen to the store, as long as a pin keeps those rows; so two cursors opened alike give the same rows.
+ * however much of it has been carried out. Between two calls anything may happen to the store, as long as a pin keeps those
+ * rows; so two cursors opened alike give the same rows.
  */
 
 import type { HistoryChunk } from "./history.ts";
@@ -18,7 +17,6 @@ export class RevisionCursor {
   readonly #state: StoreState;
   readonly #endRow: number;
   readonly #compactRevision: number;
-  readonly #isContinued: boolean;
   #row: number;
   #chunk: HistoryChunk | undefined;
   #position = -1;
@@ -31,7 +29,6 @@ export class RevisionCursor {
   constructor(state: StoreState, afterRevision: number, endRow: number, compactRevision: number) {
     this.#state = state;
     this.#row = state.history.rowAtOrAfter(afterRevision + 1) - 1;
-    this.#isContinued = afterRevision > 0;
     this.#endRow = endRow;
     this.#compactRevision = compactRevision;
   }
@@ -87,7 +84,7 @@ export class RevisionCursor {
   #survives(chunk: HistoryChunk, position: number): boolean {
     const main = chunk.mainAt(position);
     const compactRevision = this.#compactRevision;
-    if (this.#isContinued || main > compactRevision) return true;
+    if (main > compactRevision) return true;
     // As the compaction itself decides. A row that was the newest when the cursor was opened ends later than that.
     return chunk.endsAt(position) > compactRevision &&
       (main === compactRevision || (chunk.flagsAt(position) & TOMBSTONE) === 0);

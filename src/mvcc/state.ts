@@ -34,8 +34,6 @@ export class StoreState {
   revision = 1;
   compactRevision = -1;
   finishedCompactRevision = -1;
-  /** Later revisions outlast a compaction: see Store.savedRevision. */
-  savedRevision = Infinity;
   /** Rows of committed transactions have ids below this. */
   committedEnd = 1;
   /** For this folder's own short readings. */

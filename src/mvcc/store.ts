@@ -214,11 +214,6 @@ export class Store {
     return new RevisionCursor(this.#state, afterRevision, endRow, compactRevision);
   }
 
-  /** A database that is appended to holds every revision up to this one; Infinity, as at first: there is none. */
-  set savedRevision(revision: number) {
-    this.#state.savedRevision = revision;
-  }
-
   // --- writing
 
   /** Begins a transaction; there is one at a time, and it ends with `commit`. */

@@ -84,4 +84,9 @@ export interface KeyValueHash {
   readonly hash: number;
   readonly hashRevision: number;
   readonly compactRevision: number;
+  /**
+   * No key is alive at the revision. etcd then counts other rows of what was compacted before, but for a compaction at that
+   * very revision, which leaves its tombstones: the hash that a compaction left is not the one computed before it.
+   */
+  readonly hasNoLiveKeys?: true;
 }

@@ -116,6 +116,17 @@ describe("from time to time, a leader", () => {
     expect(hasLogged("finished peer corruption check")).toBe(true);
   });
 
+  test("does not compare where no key is alive: who remembers the hash from a compaction has another", async () => {
+    own = [{ ...at(10, 5, 3), hasNoLiveKeys: true }];
+    compactionHashes = own;
+    peers.set(2n, () => at(10, 6, 3));
+    await checks().checkAll();
+    await checks().checkCompactions();
+    await checks({ checksAtStart: true }).checkAtStart();
+    expect(alarms).toEqual([]);
+    expect(hasLogged("Skipped peer's hash")).toBe(true);
+  });
+
   test.each([
     ["hashes differ", at(10, 6, 3), "same compact revision then hashes must match"],
     ["one is ahead of it", at(10, 5, 3, 11), "revision from follower must be less than or equal to leader's"],

@@ -25,7 +25,7 @@ export class ModelStore {
   revisions: Revision[] = [];
   revision = 1;
   compactRevision = -1;
-  hashes: { hash: number; hashRevision: number; compactRevision: number }[] = [];
+  hashes: { hash: number; hashRevision: number; compactRevision: number; hasNoLiveKeys: true | undefined }[] = [];
   #pending: Revision[] | undefined;
 
   begin(): void {
@@ -112,7 +112,8 @@ export class ModelStore {
     if (revision > this.revision) return "future";
     const keep = this.#keep(revision, true);
     const hash = this.#hash(revision, this.compactRevision, keep);
-    this.hashes.push({ hash, hashRevision: revision, compactRevision: this.compactRevision });
+    const hasNoLiveKeys = this.#keep(revision, false).size === 0 ? true : undefined;
+    this.hashes.push({ hash, hashRevision: revision, compactRevision: this.compactRevision, hasNoLiveKeys });
     this.hashes.sort((a, b) => a.hashRevision - b.hashRevision);
     if (this.hashes.length > 10) this.hashes.shift();
     this.revisions = this.revisions.filter((r) => r.main > revision || keep.has(r));
@@ -129,6 +130,7 @@ export class ModelStore {
       hash: this.#hash(at, this.compactRevision, this.#keep(at, false)),
       hashRevision: at,
       compactRevision: this.compactRevision,
+      hasNoLiveKeys: this.#keep(at, false).size === 0 ? true : undefined,
     };
   }
 
