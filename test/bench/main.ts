@@ -35,7 +35,7 @@ process.exitCode = await main();
 
 async function main(): Promise<number> {
   if (flags.list) {
-    for (const row of ROWS) console.log(`${row.name.padEnd(14)}${row.title}`);
+    for (const row of ROWS) console.log(`${row.name.padEnd(20)}${row.title}`);
     return 0;
   }
   const only = flags.only?.split(",");
