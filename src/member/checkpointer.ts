@@ -283,7 +283,8 @@ export class Checkpointer {
     const pace = this.#pace(pin);
     const leases = new LeaseRows(state.leases);
     while (!leases.prepare(JOB_STEP_BUDGET)) await pace.turn();
-    const isRewrite = isRewriteAsked || !database.isAppendable || isRewriteDue(this.#fileSizes(), store.storedSize);
+    const isRewrite = isRewriteAsked || !database.isAppendable || this.#isCompactedBehind(state) ||
+      isRewriteDue(this.#fileSizes(), store.storedSize);
     // Appending leaves in the file what compactions have removed since; whoever loads it carries them out again.
     const finished = isRewrite ? state.compactRevision : this.#state.finishedCompactRevision;
     const keys = new KeyBucket(store, state, isRewrite ? 0 : this.#state.revision);
@@ -302,8 +303,16 @@ export class Checkpointer {
       storedSize: keys.passedSize + (isRewrite ? 0 : this.#state.storedSize),
       recordedIndex: this.#state.recordedIndex,
     };
-    store.savedRevision = state.revision;
     return written;
+  }
+
+  /**
+   * A compaction has removed rows that the file was never told of, while it still holds earlier ones of the same keys. If
+   * one were missing between two others, a deleted key would live again, and etcd, which counts the versions of a key from
+   * row to row, would give its next put another version than every other member.
+   */
+  #isCompactedBehind({ compactRevision }: CapturedState): boolean {
+    return compactRevision > this.#state.revision;
   }
 
   async #record({ state, v2Store }: Capture): Promise<void> {

@@ -186,7 +186,7 @@ async function read<T>(path: string, action: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The state is what the database holds: from here on the store keeps what the database will have to be told. */
+/** The state is what the database holds. */
 export function checkpointState(
   { keyspace: { store }, membership }: DatabaseTarget,
   { index, term, storageVersion, finishedCompactRevision }: DatabaseMeta,
@@ -194,7 +194,6 @@ export function checkpointState(
   storedSize: number,
 ): CheckpointState {
   const { revision } = store;
-  store.savedRevision = revision;
   const confState = confStateOf(membership);
   const v2Store = encodeV2Store(membership);
   return {

@@ -245,6 +245,7 @@ describe("a checkpoint", () => {
       fault: ({ kind, path }) => failing && kind === "sync" && path === DB ? { fail: "EIO" } : undefined,
     });
     const server = await filled({ disk, member: NEVER });
+    await (await server.clock.run(server.member.openSnapshot())).close();
     await put(server, "more", "value");
     failing = true;
     await expect(server.clock.run(server.member.openSnapshot())).rejects.toThrow(/EIO/);
@@ -253,6 +254,27 @@ describe("a checkpoint", () => {
     const count = disk.trace.length;
     await (await server.clock.run(server.member.openSnapshot())).close();
     expect(disk.trace.slice(count)).toContain("rename data/member/snap/tmp-db to data/member/snap/db");
+    const state = contents(server);
+    const again = await server.restart();
+    expect(contents(again)).toEqual(state);
+    await again.stop();
+  });
+
+  test("is a new file after a compaction of what the old one was never told of: etcd counts versions from row to row", async () => {
+    const server = await filled({ member: NEVER });
+    const { disk, clock } = server;
+    const renames = () => disk.trace.filter((line) => line.startsWith("rename data/member/snap/tmp-db")).length;
+    await (await clock.run(server.member.openSnapshot())).close();
+    const count = renames();
+    for (let i = 0; i < 3; i++) await put(server, "key0", `${i}`);
+    await server.call(KV.method.compact, { revision: 14n, physical: true });
+    await (await clock.run(server.member.openSnapshot())).close();
+    expect(renames()).toBe(count);
+    for (let i = 0; i < 3; i++) await put(server, "key0", `${i}`);
+    const { revision } = server.member.keyspace.store;
+    await server.call(KV.method.compact, { revision: BigInt(revision), physical: true });
+    await (await clock.run(server.member.openSnapshot())).close();
+    expect(renames()).toBe(count + 1);
     const state = contents(server);
     const again = await server.restart();
     expect(contents(again)).toEqual(state);

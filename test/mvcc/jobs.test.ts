@@ -420,41 +420,6 @@ describe("rows that are gone", () => {
   });
 });
 
-describe("the rows of a database", () => {
-  test("that is appended to are all behind its own, whatever was compacted: etcd counts versions from row to row", () => {
-    const store = new Store();
-    const [a, b, c] = [numbered(1), numbered(2), numbered(3)];
-    for (const key of [a, b, c]) put(store, key, utf8("in the database"));
-    const saved = store.revision;
-    store.savedRevision = saved;
-    for (let i = 0; i < 3; i++) put(store, a, utf8(`${i}`));
-    remove(store, b);
-    put(store, b, utf8("again"));
-    remove(store, c);
-    const rows = () => rowsBehind(store, saved);
-    const all = Array.from({ length: 6 }, (_, i) => saved + 1 + i);
-    compact(store, store.revision);
-    expect(rows()).toEqual(all);
-    expect(finish(open(store, {})).count).toBe(2);
-    // Once it has them, the next compaction takes them out.
-    store.savedRevision = store.revision;
-    put(store, a, utf8("later"));
-    compact(store, store.revision);
-    expect(store.sizes().rowCount).toBe(2);
-  });
-});
-
-function rowsBehind(store: Store, revision: number): number[] {
-  const cursor = store.openRevisions(revision, store.endRow, store.compactRevision);
-  const key = new Uint8Array(32);
-  const revisions: number[] = [];
-  while (cursor.next()) {
-    cursor.copyKey(key, 0);
-    revisions.push(Number(new DataView(key.buffer).getBigUint64(0)));
-  }
-  return revisions;
-}
-
 describe("restore", () => {
   test("from the rows of a store gives the same store", () => {
     const random = new Random(11);
