@@ -62,7 +62,7 @@ const MINIMUMS: Readonly<Record<string, number>> = {
   "log: purged": 60,
   "log: saved snapshot to disk (appended)": 500,
   "log: saved snapshot to disk (rewritten)": 50,
-  "log: resume scheduled compaction": 150,
+  "log: resume scheduled compaction": 35,
   "log: received and saved database snapshot": 30,
   "log: failed to send database snapshot": 3,
   "states installed": 25,

@@ -4,7 +4,6 @@
  * in which leases run out and nothing may go wrong any more.
  */
 
-import { TCP_KEEP_ALIVE_MS } from "../../../src/base/limits.ts";
 import type { Logger } from "../../../src/io/log.ts";
 import type { InitialMember, Member } from "../../../src/member/mod.ts";
 import type { Member as ClusterMember } from "../../../src/membership/mod.ts";
@@ -44,8 +43,8 @@ const FAULTS_START_MS = 2500;
 const FAULTS_END_MS = 46_000;
 /** Everything healed, all members must agree within this time. */
 const CONVERGENCE_MS = 40_000;
-/** As long as this a leader may wait for a member that lost its power, and an election takes after that. */
-const HEALING_MS = TCP_KEEP_ALIVE_MS + 3000;
+/** From then on that all members agreed for the first time, until nothing is late any more. */
+const SETTLING_MS = 3000;
 /** Long enough for every lease to run out. */
 const REST_MS = 12_500;
 const LOOK_MS = 50;
@@ -247,11 +246,15 @@ export class World {
     if (!scheduler.runUntilDone(hasMembers, scheduler.nowMs + CONVERGENCE_MS, LOOK_MS)) return this.#notConverged();
     operator.stop();
     const deadlineMs = scheduler.nowMs + CONVERGENCE_MS;
+    let hasAgreed = false;
     const isWorkDone = (): boolean => {
       operator.followMembership(this.newestMembers());
       this.#retire();
       for (const machine of this.machines) machine.start();
-      return this.observations.operations.length >= OPERATIONS_MIN && !operator.isBusy && this.#isConverged();
+      const isConverged = this.#isConverged();
+      if (isConverged && !hasAgreed) this.#onHealed();
+      hasAgreed ||= isConverged;
+      return this.observations.operations.length >= OPERATIONS_MIN && !operator.isBusy && isConverged;
     };
     if (!scheduler.runUntilDone(isWorkDone, deadlineMs, LOOK_MS)) return this.#notConverged();
     // In a world without faults everything is answered.
@@ -285,8 +288,11 @@ export class World {
     }
     operator.followMembership(this.newestMembers());
     for (const machine of this.machines) machine.start();
-    const healedMs = this.scheduler.nowMs;
-    this.observations.faults.push({ startMs: healedMs, endMs: healedMs + HEALING_MS, what: "healing" });
+  }
+
+  #onHealed(): void {
+    const endMs = this.scheduler.nowMs + SETTLING_MS;
+    this.observations.faults.push({ startMs: FAULTS_END_MS, endMs, what: "healing" });
   }
 
   /** Ends what is left of members that were removed. */
