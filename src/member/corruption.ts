@@ -82,7 +82,6 @@ const WHOLE_CLUSTER = 0n;
 export class CorruptionChecks {
   readonly #parts: CorruptionParts;
   #timers: Timer[] = [];
-  #isChecking = false;
   #isStopped = false;
   /** The revision of the newest compaction at which all members were found equal. */
   #checkedRevision = 0;
@@ -92,17 +91,17 @@ export class CorruptionChecks {
   }
 
   start(): void {
-    const { clock, log, memberId, options } = this.#parts;
+    const { log, memberId, options } = this.#parts;
     const { intervalMs, compactionIntervalMs } = options;
     if (intervalMs > 0) {
       log.info("enabled corruption checking", {
         "local-member-id": idText(memberId),
         "interval": formatDuration(intervalMs),
       });
-      this.#timers.push(clock.every(intervalMs, () => this.#asLeader(() => this.checkAll())));
+      this.#timers.push(this.#everyAsLeader(intervalMs, () => this.checkAll()));
     }
     if (compactionIntervalMs > 0) {
-      this.#timers.push(clock.every(compactionIntervalMs, () => this.#asLeader(() => this.checkCompactions())));
+      this.#timers.push(this.#everyAsLeader(compactionIntervalMs, () => this.checkCompactions()));
     }
   }
 
@@ -258,10 +257,14 @@ export class CorruptionChecks {
     }
   }
 
-  #asLeader(check: () => Promise<void>): void {
-    if (this.#isChecking || !this.#parts.isLeader()) return;
-    this.#isChecking = true;
-    check().finally(() => this.#isChecking = false);
+  /** Skips what the check before is still busy with. The two kinds do not wait for one another. */
+  #everyAsLeader(intervalMs: number, check: () => Promise<void>): Timer {
+    let isChecking = false;
+    return this.#parts.clock.every(intervalMs, () => {
+      if (isChecking || !this.#parts.isLeader()) return;
+      isChecking = true;
+      check().finally(() => isChecking = false);
+    });
   }
 
   #raiseAlarm(memberID: bigint): void {
