@@ -15,10 +15,12 @@ export class Inbox {
   /** Messages that found it full. */
   droppedCount = 0;
   readonly #unreachable = new Set<bigint>();
+  readonly #gone = new Set<bigint>();
   #snapshotReports: SnapshotReport[] = [];
 
   get isEmpty(): boolean {
-    return this.#next === this.#messages.length && this.#unreachable.size === 0 && this.#snapshotReports.length === 0;
+    return this.#next === this.#messages.length && this.#unreachable.size === 0 && this.#gone.size === 0 &&
+      this.#snapshotReports.length === 0;
   }
 
   add(message: Message): void {
@@ -53,10 +55,16 @@ export class Inbox {
   }
 
   takeUnreachable(): readonly bigint[] {
-    if (this.#unreachable.size === 0) return [];
-    const ids = [...this.#unreachable];
-    this.#unreachable.clear();
-    return ids;
+    return takeAll(this.#unreachable);
+  }
+
+  /** Likewise. */
+  addGone(id: bigint): void {
+    this.#gone.add(id);
+  }
+
+  takeGone(): readonly bigint[] {
+    return takeAll(this.#gone);
   }
 
   /** As many as snapshots were being sent. */
@@ -69,6 +77,13 @@ export class Inbox {
     if (reports.length > 0) this.#snapshotReports = [];
     return reports;
   }
+}
+
+function takeAll(ids: Set<bigint>): readonly bigint[] {
+  if (ids.size === 0) return [];
+  const taken = [...ids];
+  ids.clear();
+  return taken;
 }
 
 function sizeOf({ entries, context }: Message): number {

@@ -332,6 +332,7 @@ export class Loop {
     if (inbox.isEmpty) return;
     for (const { id, hasArrived } of inbox.takeSnapshotReports()) raft.reportSnapshot(id, hasArrived);
     for (const id of inbox.takeUnreachable()) raft.reportUnreachable(id);
+    for (const id of inbox.takeGone()) raft.reportGone(id);
     for (let count = 1;; count++) {
       const message = inbox.next();
       if (message === undefined) return;

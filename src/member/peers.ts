@@ -162,6 +162,12 @@ export class Peers implements TransportHandler {
     this.#parts.wake();
   }
 
+  reportGone(id: bigint): void {
+    if (!this.#isRunning) return;
+    this.#parts.inbox.addGone(id);
+    this.#parts.wake();
+  }
+
   answer(question: Question): Promise<Answer> {
     return this.#isRunning ? this.#parts.answer(question) : Promise.resolve(textAnswer(503, "the member is stopped"));
   }

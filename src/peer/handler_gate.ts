@@ -41,6 +41,10 @@ export class HandlerGate implements TransportHandler {
     if (!this.#isClosed) this.#handler.reportUnreachable(id);
   }
 
+  reportGone(id: bigint): void {
+    if (!this.#isClosed) this.#handler.reportGone(id);
+  }
+
   isRemoved(id: bigint): boolean {
     return !this.#isClosed && this.#handler.isRemoved(id);
   }

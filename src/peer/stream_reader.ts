@@ -118,8 +118,10 @@ export class StreamReader implements HttpCallListener {
   }
 
   onFail(error: HttpError): void {
-    if (this.#decoder === undefined) this.#failDial(error.message);
-    else this.#lose(error.message, true);
+    if (this.#decoder === undefined) {
+      if (error.code === "ECONNREFUSED") this.#context.handler.reportGone(this.#peerId);
+      this.#failDial(error.message);
+    } else this.#lose(error.message, true);
   }
 
   // ---

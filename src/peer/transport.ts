@@ -80,6 +80,8 @@ export interface TransportHandler {
   answer(question: Question): Promise<Answer>;
   /** Something sent to this peer was lost, for sure or maybe. */
   reportUnreachable(id: bigint): void;
+  /** Where this peer was, nobody listens any more: its process has most likely ended. Said again and again meanwhile. */
+  reportGone(id: bigint): void;
   /** The cluster has removed this member for ever: the peer is to be told so. */
   isRemoved(id: bigint): boolean;
   /** Another member says, credibly, that this one was removed from the cluster. */

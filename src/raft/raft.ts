@@ -149,6 +149,17 @@ export class Raft {
     onUnreachable(this.#state, id);
   }
 
+  /**
+   * This member has most likely ended. If it is our leader, its lease is over, and those who are left wait only for the
+   * part of the election timeout that is drawn by lot. (etcd waits for the whole of it. Who campaigns for nothing is told
+   * so by those who still hear of the leader, as ever.)
+   */
+  reportGone(id: bigint): void {
+    const state = this.#state;
+    if (state.role !== "follower" || state.leader !== id) return;
+    state.electionElapsed = Math.max(state.electionElapsed, state.settings.electionTicks);
+  }
+
   /** The snapshot sent to this member has arrived, or could not be delivered. Until one is said nothing else is sent to it. */
   reportSnapshot(id: bigint, hasArrived: boolean): void {
     replicate(this.#state);

@@ -46,4 +46,9 @@ test("a member is reported unreachable once, and every snapshot", () => {
   expect(inbox.takeUnreachable()).toEqual([2n]);
   expect(inbox.takeSnapshotReports()).toEqual([{ id: 3n, hasArrived: true }]);
   expect(inbox.isEmpty).toBe(true);
+  inbox.addGone(4n);
+  expect(inbox.isEmpty).toBe(false);
+  expect(inbox.takeGone()).toEqual([4n]);
+  expect(inbox.takeGone()).toEqual([]);
+  expect(inbox.isEmpty).toBe(true);
 });

@@ -100,6 +100,7 @@ test("a peer is active while it can be reached, and its version known", async ()
   expect(a.transport.versionOf(b.id)).toBeUndefined();
   expect(a.log.with("peer became inactive (message send to peer failed)")).toHaveLength(1);
   expect(a.handler.unreachable).toContain(b.id);
+  expect(a.handler.gone).toContain(b.id);
   const next = new Machine(world, "b", b.id, { version: "3.8.0" }).start().know(a);
   await world.clock.advance(1000);
   expect(a.transport.versionOf(b.id)).toBe("3.8.0");
@@ -157,6 +158,16 @@ test("messages for a slow reader wait up to a bound, then they are dropped and r
   a.transport.send([append(a.id, b.id, sentCount + 1)]);
   await world.clock.advance(50);
   expect(b.handler.messages.at(-1)).toEqual(append(a.id, b.id, sentCount + 1));
+});
+
+test("a peer that is cut off is not taken for one that has ended", async () => {
+  const world = new World();
+  const { a, b } = await world.pair();
+  world.network.link("a", "b").isCut = true;
+  world.network.link("b", "a").isCut = true;
+  await world.clock.advance(20_000);
+  expect(a.transport.activeSinceMs(b.id)).toBeUndefined();
+  expect(a.handler.gone).toEqual([]);
 });
 
 test("a stream that takes nothing for the write timeout is given up", async () => {

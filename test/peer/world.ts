@@ -27,6 +27,7 @@ export class RecordingHandler implements TransportHandler {
   readonly snapshotFailures: string[] = [];
   readonly questions: Question[] = [];
   readonly unreachable: bigint[] = [];
+  readonly gone: bigint[] = [];
   readonly removed = new Set<bigint>();
   removedReports = 0;
   /** What becomes of each piece of a snapshot. */
@@ -61,6 +62,10 @@ export class RecordingHandler implements TransportHandler {
 
   reportUnreachable(id: bigint): void {
     this.unreachable.push(id);
+  }
+
+  reportGone(id: bigint): void {
+    this.gone.push(id);
   }
 
   isRemoved(id: bigint): boolean {

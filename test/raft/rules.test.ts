@@ -169,6 +169,38 @@ describe("a follower", () => {
     expect(raft.term).toBe(7);
   });
 
+  test("whose leader is gone votes for others, and waits no longer than what is drawn by lot", () => {
+    const options = { checkQuorum: true, preVote: true, random: () => 3 };
+    const leaderIsGone = (id: bigint): Raft => {
+      const raft = member([], options);
+      raft.step(message(MessageType.HEARTBEAT, 2n, 1));
+      raft.ready();
+      raft.reportGone(id);
+      return raft;
+    };
+    const asked = (raft: Raft) => raft.ready().messages.map(({ type, to }) => [type, to]);
+    const campaign = [[MessageType.PRE_VOTE, 2n], [MessageType.PRE_VOTE, 3n]];
+
+    const raft = leaderIsGone(2n);
+    for (let i = 0; i < 2; i++) raft.tick();
+    expect(asked(raft)).toEqual([]);
+    // Said again, it changes nothing.
+    raft.reportGone(2n);
+    raft.tick();
+    expect(asked(raft)).toEqual(campaign);
+
+    const voter = leaderIsGone(2n);
+    voter.step(message(MessageType.PRE_VOTE, 3n, 2, { index: FIRST, logTerm: 1 }));
+    expect(voter.ready().appendResponses.map(({ type, reject }) => [type, reject])).toContainEqual([
+      MessageType.PRE_VOTE_RESPONSE,
+      false,
+    ]);
+
+    const another = leaderIsGone(3n);
+    for (let i = 0; i < 3; i++) another.tick();
+    expect(asked(another)).toEqual([]);
+  });
+
   test("does not campaign while a membership change may be committed and is not applied", () => {
     const log = new RaftLog(FIRST, 1);
     log.append({ term: 1, index: 11, type: EntryType.CONF_CHANGE_V2, data: new Uint8Array(0) });

@@ -119,6 +119,7 @@ export class Group {
     else if (what < 970) this.#changeMembership();
     else if (what < 975) this.#transfer();
     else if (what < 980) member.input((raft) => raft.reportUnreachable(this.#random.pick(this.#members).id));
+    else if (what < 983) member.input((raft) => raft.reportGone(this.#random.pick(this.#members).id));
     else if (what < 985) member.input((raft) => raft.forgetLeader());
     else if (what < 988) this.#restart(member);
     else if (what < 990) this.#repartition();
