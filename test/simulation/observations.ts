@@ -222,6 +222,8 @@ export interface AppliedRevision {
   readonly member: bigint;
   readonly revision: number;
   readonly events: readonly Event[];
+  /** A received state has taken the place of the one that the member's last report was of. */
+  readonly isAfterSnapshot: boolean;
 }
 
 /** A member that was down can answer again: its store's revision then. `isAlone`: it is the only voter. */

@@ -57,7 +57,7 @@ export class History {
 /** All members execute the same revisions, in order, each once in the life of a process. */
 export function checkHistory({ applied, raft }: Observations, history = new History(applied)): Report {
   const findings = new Findings("revisions executed");
-  const restarts = raft.filter(({ isStart, offset }) => isStart || offset !== undefined);
+  const starts = raft.filter(({ isStart }) => isStart);
   const lasts = new Map<bigint, AppliedRevision>();
   for (const report of applied) {
     findings.judge("revisions executed");
@@ -73,11 +73,11 @@ export function checkHistory({ applied, raft }: Observations, history = new Hist
     const last = lasts.get(member);
     lasts.set(member, report);
     if (last === undefined || last.revision + 1 === revision) continue;
-    const between = restarts.filter((record) =>
-      record.member === member && record.moment > last.moment && record.moment < moment
-    );
     // Only a new process executes again what was executed, and only a snapshot makes up for what was not.
-    const isExcused = between.some(({ isStart }) => isStart || revision > last.revision);
+    const isNewProcess = starts.some((start) =>
+      start.member === member && start.moment > last.moment && start.moment < moment
+    );
+    const isExcused = isNewProcess || (report.isAfterSnapshot && revision > last.revision);
     if (!isExcused) findings.violation(`${where} after revision ${last.revision}`);
   }
   return findings.finish();

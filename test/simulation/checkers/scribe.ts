@@ -90,14 +90,20 @@ export class Scribe {
     this.#revision++;
     this.#records = applyEvents(this.#records, events);
     this.#past.set(this.#revision, this.#records);
-    this.observations.applied.push({ moment: this.moment(), member, revision: this.#revision, events });
+    this.observations.applied.push({
+      moment: this.moment(),
+      member,
+      revision: this.#revision,
+      events,
+      isAfterSnapshot: false,
+    });
   }
 
   /** Lets another member execute everything. */
   follow(member: bigint): void {
     const reports = new History(this.observations.applied).revisions;
     for (const { revision, events } of reports) {
-      this.observations.applied.push({ moment: this.moment(), member, revision, events });
+      this.observations.applied.push({ moment: this.moment(), member, revision, events, isAfterSnapshot: false });
     }
   }
 

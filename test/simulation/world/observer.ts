@@ -9,7 +9,7 @@ import { updateCrc32c } from "../../../src/base/crc32c.ts";
 import { LeaseRevokeRequestSchema } from "../../../src/gen/etcdserverpb/lease_pb.ts";
 import { hashState } from "../../../src/member/state_hash.ts";
 import type { Member } from "../../../src/member/mod.ts";
-import { RecordView } from "../../../src/mvcc/mod.ts";
+import { RecordView, type Store } from "../../../src/mvcc/mod.ts";
 import { PeerTransport, type SnapshotView } from "../../../src/peer/mod.ts";
 import { type Entry, EntryType, type Message, MessageType, Raft } from "../../../src/raft/mod.ts";
 import { WatchHub } from "../../../src/watch/mod.ts";
@@ -38,6 +38,9 @@ export class MemberObserver {
   #raft: Raft | undefined;
   #member: Member | undefined;
   #reportedRevision = 0;
+  /** Whose revisions were looked for last, and whether it has taken the place of the one that the last report was of. */
+  #store: Store | undefined;
+  #isAfterSnapshot = false;
   // What the last record said of raft.
   #term = -1;
   #vote = 0n;
@@ -121,11 +124,21 @@ export class MemberObserver {
     const { store } = member.keyspace;
     let from = Math.max(this.#reportedRevision, store.compactRevision, 1) + 1;
     if (this.#reportedRevision > 0 && from > this.#reportedRevision + 1) world.coverage.count("states installed");
+    // A state is replaced as a whole, and nothing else replaces a store.
+    if (this.#store !== undefined && this.#store !== store) this.#isAfterSnapshot = true;
+    this.#store = store;
     for (let row = store.rowAtOrAfter(from); row < store.endRow;) {
       const events: Event[] = [];
       from = store.rowMain(row);
       for (; row < store.endRow && store.rowMain(row) === from; row++) events.push(eventOf(member, row));
-      world.observations.applied.push({ moment: world.nextMoment(), member: member.id, revision: from, events });
+      world.observations.applied.push({
+        moment: world.nextMoment(),
+        member: member.id,
+        revision: from,
+        events,
+        isAfterSnapshot: this.#isAfterSnapshot,
+      });
+      this.#isAfterSnapshot = false;
       world.story.tell(() =>
         `${world.nameOf(member.id)} executed revision ${from}: ${events.map(eventText).join(", ")}`
       );
