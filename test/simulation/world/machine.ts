@@ -110,6 +110,8 @@ export class Machine {
   /** The member's own disk, while something else is in its place. */
   #rightDisk: SimulatedDisk | undefined;
   #wrongVolume: WrongVolume | undefined;
+  /** The members that a start on it is told of. */
+  #wrongMembers: readonly InitialMember[] = [];
 
   constructor(world: World, name: string, isJoining: boolean, random: Random) {
     this.#world = world;
@@ -160,6 +162,7 @@ export class Machine {
     this.kill();
     this.#rightDisk ??= this.disk;
     this.#wrongVolume = volume;
+    this.#wrongMembers = this.#world.initialMembers(this.name);
     this.disk = new SimulatedDisk(this.#diskOptions());
     this.start();
   }
@@ -315,7 +318,8 @@ export class Machine {
   }
 
   #initialMembers(wrongVolume: WrongVolume | undefined): readonly InitialMember[] {
-    const members = this.#world.initialMembers(this.name);
+    // Whoever begins a cluster starts with the same flags until it has begun.
+    const members = wrongVolume === undefined ? this.#world.initialMembers(this.name) : this.#wrongMembers;
     // Else whoever asks this one could join the other cluster, as the members that it was told of would be there.
     return wrongVolume === "volume of another cluster" ? [...members, ELSEWHERE] : members;
   }
