@@ -3,9 +3,9 @@
  * until one fails.
  */
 
-import { spawnSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Mutation, MUTATIONS } from "./table.ts";
@@ -14,17 +14,21 @@ const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 /** Each must be found within so many. */
 const SEEDS_MAX = 1000;
 
-/** True if every seeded bug is found, or the one of that name. */
-export function runMutations(only: string | undefined): Promise<boolean> {
+/** True if every seeded bug is found, or the one of that name. As many are looked for at once as there are processors. */
+export async function runMutations(only: string | undefined): Promise<boolean> {
   const chosen = MUTATIONS.filter(({ name }) => only === undefined || name === only);
   if (chosen.length === 0) throw new Error(`there is no seeded bug "${only}"`);
+  const waiting = chosen.values();
   let foundCount = 0;
-  for (const mutation of chosen) if (isFound(mutation)) foundCount++;
+  const work = async (): Promise<void> => {
+    for (const mutation of waiting) if (await isFound(mutation)) foundCount++;
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, work));
   console.log(`${foundCount} of ${chosen.length} seeded bugs found`);
-  return Promise.resolve(foundCount === chosen.length);
+  return foundCount === chosen.length;
 }
 
-function isFound(mutation: Mutation): boolean {
+async function isFound(mutation: Mutation): Promise<boolean> {
   const directory = mkdtempSync(join(tmpdir(), "simulation-"));
   try {
     copySources(directory);
@@ -37,7 +41,7 @@ function isFound(mutation: Mutation): boolean {
       }
       writeFileSync(path, text.replace(before, () => after));
     }
-    return liveThrough(mutation, directory);
+    return await liveThrough(mutation, directory);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
@@ -51,10 +55,10 @@ function copySources(directory: string): void {
   symlinkSync(join(ROOT, "node_modules"), join(directory, "node_modules"));
 }
 
-function liveThrough({ name, firstSeed = 1 }: Mutation, directory: string): boolean {
+async function liveThrough({ name, firstSeed = 1 }: Mutation, directory: string): Promise<boolean> {
   const seeds = ["--seeds", `${SEEDS_MAX}`, "--seed-start", `${firstSeed}`, "--until-failure"];
   const program = [join(directory, "test/simulation/main.ts"), ...seeds];
-  const { status, stdout, stderr } = spawnSync(process.execPath, program, { cwd: directory, encoding: "utf8" });
+  const { status, stdout, stderr } = await run(program, directory);
   const lines = stdout.trim().split("\n");
   const at = lines.findIndex((line) => / failed; /.test(line));
   if (status !== 1 || at < 0) {
@@ -66,4 +70,12 @@ function liveThrough({ name, firstSeed = 1 }: Mutation, directory: string): bool
   const seed = /^seed (\d+)/.exec(lines[at])?.[1];
   console.log(`ok   ${name}: found by seed ${seed} (the first is ${firstSeed}): ${lines[at + 1].trim().slice(0, 160)}`);
   return true;
+}
+
+function run(program: string[], cwd: string): Promise<{ status: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) =>
+    execFile(process.execPath, program, { cwd, maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
+      resolve({ status: error === null ? 0 : Number(error.code ?? 1), stdout, stderr });
+    })
+  );
 }
