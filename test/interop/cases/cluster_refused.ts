@@ -90,6 +90,8 @@ async function wrongToken(context: Context, kind: Kind, says: RegExp): Promise<O
 async function wiped(context: Context, kind: Kind, state: "new" | "existing", says: RegExp): Promise<Outcome> {
   const cluster = await Cluster.start(context, ["etcd", "subject", kind]);
   const [a, b, victim] = cluster.members as [Member, Member, Member];
+  // A leader that comes later would not know what the victim had acknowledged, and would let it catch up.
+  await cluster.moveLeader(a);
   await victim.stop("SIGKILL");
   victim.wipe();
   cluster.launch(victim, state);
